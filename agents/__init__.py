@@ -1,0 +1,1 @@
+"""The learners: Stable-Baselines3 algorithms."""

@@ -1,0 +1,1 @@
+"""Model-based reinforcement learning whose dynamics model learns what matters for the task."""
