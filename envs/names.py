@@ -1,0 +1,57 @@
+"""What the dimensions of an observation mean, as far as it is known."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium as gym
+
+_CART_POLE = ("cart_position", "cart_velocity", "pole_angle", "pole_angular_velocity")
+_ACROBOT = (
+    "cos_angle_1",
+    "sin_angle_1",
+    "cos_angle_2",
+    "sin_angle_2",
+    "angular_velocity_1",
+    "angular_velocity_2",
+)
+_PENDULUM = ("cos_angle", "sin_angle", "angular_velocity")
+_MOUNTAIN_CAR = ("car_position", "car_velocity")
+_INVERTED_PENDULUM = ("cart_position", "pole_angle", "cart_velocity", "pole_angular_velocity")
+
+# Keyed by class and not by id, since an environment inside a wrapper may have no id yet; by
+# module too, since a user's own `PendulumEnv` may order its dimensions differently.
+_KNOWN_NAMES = {
+    "gymnasium.envs.classic_control.cartpole:CartPoleEnv": _CART_POLE,
+    "gymnasium.envs.classic_control.acrobot:AcrobotEnv": _ACROBOT,
+    "gymnasium.envs.classic_control.pendulum:PendulumEnv": _PENDULUM,
+    "gymnasium.envs.classic_control.mountain_car:MountainCarEnv": _MOUNTAIN_CAR,
+    "gymnasium.envs.classic_control.continuous_mountain_car:Continuous_MountainCarEnv": (
+        _MOUNTAIN_CAR
+    ),
+    "gymnasium.envs.mujoco.inverted_pendulum_v4:InvertedPendulumEnv": _INVERTED_PENDULUM,
+    "gymnasium.envs.mujoco.inverted_pendulum_v5:InvertedPendulumEnv": _INVERTED_PENDULUM,
+}
+
+
+def dimension_names(env: gym.Env[Any, Any], num_dimensions: int) -> list[str]:
+    """Name the dimensions of an environment's observations.
+
+    An environment may name its own dimensions by an attribute ``dimension_names``.
+
+    Args:
+        env: The environment.
+        num_dimensions: Number of dimensions of its observations, n.
+
+    Returns:
+        n names; ``observation_0``, ``observation_1``, ... where the meaning is unknown.
+    """
+    if env.has_wrapper_attr("dimension_names"):
+        names = env.get_wrapper_attr("dimension_names")
+    else:
+        base = type(env.unwrapped)
+        names = _KNOWN_NAMES.get(f"{base.__module__}:{base.__name__}", ())
+    # A wrapper in between may have added or removed dimensions.
+    if len(names) != num_dimensions:
+        return [f"observation_{i}" for i in range(num_dimensions)]
+    return list(names)

@@ -1,0 +1,106 @@
+"""Noisy environments by id."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import gymnasium as gym
+
+from .process import DistractorProcess, FloatArray
+from .validation import did_you_mean
+from .wrapper import DistractorWrapper
+
+# Each id, and the environment that gets the distractors.
+NOISY_IDS = {
+    "mbrl_taskmet/NoisyCartPole-v0": "CartPole-v1",
+    "mbrl_taskmet/NoisyAcrobot-v0": "Acrobot-v1",
+}
+
+
+def register_noisy_ids() -> None:
+    """Register :data:`NOISY_IDS`, with the time limits and reward thresholds of their bases."""
+    for noisy_id, base_id in NOISY_IDS.items():
+        base = gym.spec(base_id)
+        gym.register(
+            noisy_id,
+            entry_point=f"{__name__}:make_registered",
+            kwargs={"base_id": base_id},
+            max_episode_steps=base.max_episode_steps,
+            reward_threshold=base.reward_threshold,
+        )
+
+
+def make_registered(
+    base_id: str,
+    num_distractors: int = 16,
+    *,
+    render_mode: str | None = None,
+    **distractors: Any,
+) -> DistractorWrapper:
+    """Entry point of the registered ids.
+
+    Args:
+        base_id: The environment that gets the distractors.
+        num_distractors: Number of distractor dimensions.
+        render_mode: As in :func:`gymnasium.make`.
+        **distractors: Other arguments of :class:`DistractorWrapper`.
+
+    Returns:
+        The environment, without a time limit or checks: `gymnasium.make` adds those of the
+        noisy id.
+    """
+    base: gym.Env[FloatArray, Any] = gym.make(
+        base_id, max_episode_steps=-1, disable_env_checker=True, render_mode=render_mode
+    )
+    return DistractorWrapper(base, num_distractors, **distractors)
+
+
+def make_noisy(
+    env_id: str,
+    num_distractors: int,
+    kind: str | DistractorProcess[Any] = "gaussian",
+    noise_std: float = 1.0,
+    permute: bool = False,
+    layout_seed: int = 0,
+    *,
+    render_mode: str | None = None,
+    env_kwargs: Mapping[str, Any] | None = None,
+    **parameters: Any,
+) -> DistractorWrapper:
+    """Make any registered environment and add distractors.
+
+    Args:
+        env_id: A registered id, such as ``"Acrobot-v1"``.
+        num_distractors: Number of distractor dimensions.
+        kind: As for :class:`DistractorWrapper`, like the four arguments around it.
+        noise_std: Scale of the distractors.
+        permute: Whether to scatter the distractors among the real dimensions.
+        layout_seed: Seed of all that is fixed about the distractors.
+        render_mode: As in :func:`gymnasium.make`.
+        env_kwargs: Further arguments of the environment.
+        **parameters: The kind's own parameters, such as ``autocorrelation=0.95``.
+
+    Returns:
+        The environment with its distractors.
+
+    Raises:
+        TypeError: As :class:`DistractorWrapper`.
+        ValueError: As :class:`DistractorWrapper`, and if no environment has this id.
+
+    Example:
+        >>> env = make_noisy("Acrobot-v1", 16, "autoregressive", autocorrelation=0.9)
+        >>> env.observation_space.shape
+        (22,)
+    """
+    try:
+        env: gym.Env[FloatArray, Any] = gym.make(
+            env_id, render_mode=render_mode, **(env_kwargs or {})
+        )
+    except (gym.error.UnregisteredEnv, gym.error.DeprecatedEnv) as error:
+        raise ValueError(
+            f"No environment is registered as {env_id!r}.{did_you_mean(env_id, gym.registry)}"
+        ) from error
+    return DistractorWrapper(
+        env, num_distractors, kind, noise_std, permute, layout_seed, **parameters
+    )

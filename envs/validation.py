@@ -1,0 +1,53 @@
+"""Checks of arguments: each failure is one sentence that names the fix."""
+
+from __future__ import annotations
+
+import difflib
+import numbers
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+
+def check_count(name: str, value: Any) -> None:
+    """Refuse what is not a non-negative integer.
+
+    Raises:
+        TypeError: If ``value`` is not an integer.
+        ValueError: If it is negative.
+    """
+    if not isinstance(value, numbers.Integral) or isinstance(value, bool):
+        raise TypeError(
+            f"{name} must be an integer, got {value!r}: pass a whole number such as 16."
+        )
+    if value < 0:
+        raise ValueError(f"{name} must not be negative, got {value}: pass 0 or more.")
+
+
+def check_real(name: str, value: Any) -> None:
+    """Refuse what is not a real number.
+
+    Raises:
+        TypeError: If ``value`` is not a real number.
+    """
+    if not isinstance(value, numbers.Real) or isinstance(value, bool):
+        raise TypeError(f"{name} must be a number, got {value!r}: pass a float.")
+
+
+def check_non_negative(name: str, value: Any) -> None:
+    """Refuse what is not a finite, non-negative number.
+
+    Raises:
+        TypeError: If ``value`` is not a real number.
+        ValueError: If it is negative, infinite or not a number.
+    """
+    check_real(name, value)
+    if not 0 <= value < np.inf:
+        raise ValueError(f"{name} must be finite and not negative, got {value}: pass 0 or more.")
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return " Did you mean 'nearest'?", or nothing if no known name is near."""
+    nearest = difflib.get_close_matches(name, list(known), n=1)
+    return f" Did you mean {nearest[0]!r}?" if nearest else ""

@@ -1,0 +1,167 @@
+"""The wrapper that adds distracting dimensions to observations."""
+
+from __future__ import annotations
+
+from typing import Any, SupportsFloat, TypeVar
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.utils import RecordConstructorArgs
+from numpy.typing import ArrayLike, NDArray
+
+from .kinds import make_process
+from .names import dimension_names
+from .process import DistractorProcess, FloatArray, Site
+from .validation import check_count, check_non_negative
+
+ScalarT = TypeVar("ScalarT", bound=np.generic)
+
+
+class DistractorWrapper(gym.Wrapper[FloatArray, Any, FloatArray, Any], RecordConstructorArgs):
+    """Adds k dimensions to an observation of n that have nothing to do with the task.
+
+    The observation that a step returns carries the very distractors on which the agent acts
+    next. Their randomness comes from the environment's own generator, so ``reset(seed=...)``
+    decides it; what is fixed about them comes from ``layout_seed``, so environments for training
+    and for evaluation share it. The wrapped environment is never given anything but its actions;
+    only where it draws from the shared generator itself, during a step or in a later reset
+    without a seed, do its own draws differ from those it would make alone.
+
+    Wrap twice to mix kinds: names and mask then cover both.
+
+    Attributes:
+        distractor_mask: For evaluation only, no algorithm may read it: True where a dimension is
+            a distractor, shape (n + k,), read-only.
+        dimension_names: The names of the n + k dimensions.
+
+    Example:
+        >>> env = DistractorWrapper(gym.make("CartPole-v1"), 2, kind="sinusoid")
+        >>> env.dimension_names[2:]
+        ['pole_angle', 'pole_angular_velocity', 'distractor_0', 'distractor_1']
+        >>> env.reset(seed=0)[0].shape
+        (6,)
+    """
+
+    distractor_mask: NDArray[np.bool_]
+    dimension_names: list[str]
+    _state: FloatArray
+
+    def __init__(
+        self,
+        env: gym.Env[FloatArray, Any],
+        num_distractors: int,
+        kind: str | DistractorProcess[Any] = "gaussian",
+        noise_std: float = 1.0,
+        permute: bool = False,
+        layout_seed: int = 0,
+        **parameters: Any,
+    ) -> None:
+        """Wrap an environment.
+
+        Args:
+            env: Environment with observations in a Box of shape (n,) and floating-point type.
+            num_distractors: Number of distractor dimensions, k; 0 adds none.
+            kind: ``"gaussian"``, ``"autoregressive"``, ``"sinusoid"``, ``"action_echo"``,
+                ``"redundant"``, or a process of your own.
+            noise_std: Scale σ of the distractors: their standard deviation, or see the kind.
+            permute: Whether to scatter the distractors among the real dimensions, instead of
+                putting them last; either keeps its own order.
+            layout_seed: Seed of all that is fixed: places, frequencies, embeddings.
+            **parameters: The kind's own parameters, such as ``autocorrelation=0.95``.
+
+        Raises:
+            TypeError: If an argument is of the wrong type, or the kind has no such parameter.
+            ValueError: If the observation space is unsuitable, no kind has this name, or a
+                number is out of range.
+        """
+        RecordConstructorArgs.__init__(
+            self,
+            num_distractors=num_distractors,
+            kind=kind,
+            noise_std=noise_std,
+            permute=permute,
+            layout_seed=layout_seed,
+            **parameters,
+        )
+        super().__init__(env)
+        check_count("num_distractors", num_distractors)
+        check_non_negative("noise_std", noise_std)
+        check_count("layout_seed", layout_seed)
+        space = _flat_box(env.observation_space)
+
+        # Two streams, so that neither the kind moves the places nor the places the kind.
+        layout_rng, places_rng = np.random.default_rng(layout_seed).spawn(2)
+        self._process = make_process(kind, **parameters)
+        self._layout = self._process.layout(
+            Site(int(num_distractors), float(noise_std), space, env.action_space), layout_rng
+        )
+        added = np.repeat([False, True], [space.shape[0], num_distractors])
+        self._added = places_rng.permutation(added) if permute else added
+
+        low, high = self._process.bounds(self._layout)
+        self.observation_space = gym.spaces.Box(
+            self._merge(space.low, low), self._merge(space.high, high), dtype=space.low.dtype
+        )
+        inner_mask = _inner_mask(env, space.shape[0])
+        self.distractor_mask = self._merge(inner_mask, True)
+        self.distractor_mask.flags.writeable = False
+        real_names = np.array(dimension_names(env, space.shape[0]), dtype=object)
+        first = inner_mask.sum()
+        added_names = [f"distractor_{first + i}" for i in range(num_distractors)]
+        self.dimension_names = list(self._merge(real_names, added_names))
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[FloatArray, dict[str, Any]]:
+        """Start an episode; see :meth:`gymnasium.Env.reset`. Observations have shape (n + k,)."""
+        observation, info = self.env.reset(seed=seed, options=options)
+        self._state = self._process.start(self._layout, observation, self.np_random)
+        return self._observe(observation), info
+
+    def step(self, action: Any) -> tuple[FloatArray, SupportsFloat, bool, bool, dict[str, Any]]:
+        """Take a step; see :meth:`gymnasium.Env.step`. Observations have shape (n + k,)."""
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        self._state = self._process.advance(
+            self._layout, self._state, action, observation, self.np_random
+        )
+        return self._observe(observation), reward, terminated, truncated, info
+
+    def _observe(self, observation: FloatArray) -> FloatArray:
+        # Some environments return another type than their space's, such as integers.
+        real = np.asarray(observation, dtype=self.observation_space.dtype)
+        return self._merge(real, self._process.values(self._layout, self._state))
+
+    def _merge(self, real: NDArray[ScalarT], added: ArrayLike) -> NDArray[ScalarT]:
+        """Put what belongs to the wrapped dimensions and to the added ones in their places."""
+        merged = np.empty(self._added.shape, dtype=real.dtype)
+        merged[~self._added] = real
+        merged[self._added] = added
+        return merged
+
+
+def _flat_box(space: gym.Space[Any]) -> gym.spaces.Box[np.floating[Any]]:
+    """Return the space if distractors can be added to it, else say what would help."""
+    if not isinstance(space, gym.spaces.Box) or len(space.shape) != 1:
+        raise ValueError(
+            f"Distractors need observations in a one-dimensional Box, got {space}: "
+            "wrap the environment in gymnasium.wrappers.FlattenObservation first."
+        )
+    if not np.issubdtype(space.dtype, np.floating):
+        raise ValueError(
+            f"Distractors need floating-point observations, got {space}: wrap the environment in "
+            "gymnasium.wrappers.DtypeObservation(env, numpy.float32) first."
+        )
+    return space
+
+
+def _inner_mask(env: gym.Env[FloatArray, Any], num_dimensions: int) -> NDArray[np.bool_]:
+    """Return the mask of an environment that may have distractors already, shape (n,)."""
+    if not env.has_wrapper_attr("distractor_mask"):
+        return np.zeros(num_dimensions, dtype=np.bool_)
+    mask = np.array(env.get_wrapper_attr("distractor_mask"), dtype=np.bool_)
+    if mask.shape != (num_dimensions,):
+        raise ValueError(
+            f"{env} has {num_dimensions} dimensions but a distractor mask for {mask.size}: add all "
+            "distractors before a wrapper that changes the number of dimensions."
+        )
+    return mask
