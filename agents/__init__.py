@@ -1,1 +1,33 @@
-"""The learners: Stable-Baselines3 algorithms."""
+"""The learners: Stable-Baselines3 algorithms that differ in how they train their model."""
+
+from .base import ModelBasedAlgorithm
+from .config import AgentConfig, MLEConfig, OMDConfig, TaskMetConfig, VEPConfig
+from .metric_weights import MetricWeights, Separation
+from .mle import MLE
+from .omd import OMD
+from .taskmet import TaskMet
+from .vep import VEP
+
+AGENTS: dict[str, type[ModelBasedAlgorithm]] = {
+    "mle": MLE,
+    "omd": OMD,
+    "vep": VEP,
+    "taskmet": TaskMet,
+}
+"""Agents by the name they have on the command line."""
+
+__all__ = [
+    "AGENTS",
+    "MLE",
+    "OMD",
+    "VEP",
+    "AgentConfig",
+    "MLEConfig",
+    "MetricWeights",
+    "ModelBasedAlgorithm",
+    "OMDConfig",
+    "Separation",
+    "TaskMet",
+    "TaskMetConfig",
+    "VEPConfig",
+]

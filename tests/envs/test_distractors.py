@@ -7,6 +7,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium.spaces import Box, Dict, Discrete, MultiDiscrete, Sequence
+
 from mbrl_taskmet.envs import (
     ActionEcho,
     Autoregressive,

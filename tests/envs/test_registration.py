@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.wrappers import TimeLimit
-from mbrl_taskmet.envs import NOISY_IDS, DistractorWrapper, make_noisy
 from stable_baselines3.common.env_util import make_vec_env
+
+from mbrl_taskmet.envs import NOISY_IDS, DistractorWrapper, make_noisy
 
 CART_POLE, ACROBOT = NOISY_IDS
 every_id = pytest.mark.parametrize("noisy_id", NOISY_IDS)

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env as check_gymnasium
 from gymnasium.wrappers import DtypeObservation, FlattenObservation, TimeAwareObservation
-from mbrl_taskmet.envs import DISTRACTOR_KINDS, Autoregressive, DistractorWrapper
 from stable_baselines3.common.env_checker import check_env as check_stable_baselines
 from stable_baselines3.common.vec_env import DummyVecEnv
+
+from mbrl_taskmet.envs import DISTRACTOR_KINDS, Autoregressive, DistractorWrapper
 
 CART_POLE_NAMES = ["cart_position", "cart_velocity", "pole_angle", "pole_angular_velocity"]
 K = 5

@@ -1,0 +1,292 @@
+"""What all agents share.
+
+Acting, replay, logging and files are Stable-Baselines3's; the learning is one pure update a step.
+"""
+
+import math
+from dataclasses import fields
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from stable_baselines3.common.buffers import ReplayBuffer
+from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
+from stable_baselines3.common.policies import BasePolicy
+from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback
+
+from ..batch import Batch
+from ..dynamics import DynamicsModel, model_inputs
+from ..metric import Diagonal, Metric, UnconditionalMetric
+from ..trilevel import Info, ModelBasedUpdate
+from .config import AgentConfig, Preset, configure
+from .learner import Learner
+from .metric_weights import MetricWeights
+from .policies import SoftQPolicy
+from .replay import TransitionBuffer
+from .spaces import check_spaces
+
+FINITE_CHECK_INTERVAL = 100
+"""Updates between two looks at whether the losses are still finite."""
+
+
+class ModelBasedAlgorithm(OffPolicyAlgorithm):
+    """A Stable-Baselines3 algorithm whose learning is a `ModelBasedUpdate`.
+
+    Args:
+        policy: `"MlpPolicy"` or a policy class with the interface of `SoftQPolicy`.
+        env: an environment with a flat Box observation and Discrete actions, its id, or a
+            vectorised environment.
+        preset: `"default"`, or `"published"` for the paper's settings.
+        gradient_steps: updates after each step of the environment; −1 for as many as
+            environments stepped.
+        train_freq: steps between two rounds of updates.
+        policy_kwargs: passed on to the policy.
+        stats_window_size: episodes over which the logged return is averaged.
+        tensorboard_log: folder for TensorBoard events.
+        verbose: 0 says nothing, 1 prints what is logged.
+        seed: of everything random.
+        device: where the learning happens.
+        **hyperparameters: any field of the agent's configuration (`config_class`).
+
+    Raises:
+        TypeError: for a hyperparameter that does not exist.
+        ValueError: for a value out of range or a space that is not supported.
+    """
+
+    policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {"MlpPolicy": SoftQPolicy}
+    config_class: ClassVar[type[AgentConfig]]
+    policy: SoftQPolicy
+    replay_buffer: TransitionBuffer
+    learner: Learner
+
+    def __init__(
+        self,
+        policy: str | type[BasePolicy],
+        env: GymEnv | str | None,
+        *,
+        preset: Preset = "default",
+        train_freq: int | tuple[int, str] = 1,
+        gradient_steps: int = 1,
+        policy_kwargs: dict[str, Any] | None = None,
+        stats_window_size: int = 100,
+        tensorboard_log: str | None = None,
+        verbose: int = 0,
+        seed: int | None = None,
+        device: torch.device | str = "auto",
+        _init_setup_model: bool = True,
+        **hyperparameters: Any,
+    ) -> None:
+        config = configure(self.config_class, preset, hyperparameters)
+        super().__init__(
+            policy,
+            env,  # type: ignore[arg-type]  # None while loading, as in SB3's own agents
+            learning_rate=config.learning_rate,
+            train_freq=train_freq,
+            gradient_steps=gradient_steps,
+            replay_buffer_class=TransitionBuffer,
+            policy_kwargs=policy_kwargs,
+            stats_window_size=stats_window_size,
+            tensorboard_log=tensorboard_log,
+            verbose=verbose,
+            device=device,
+            support_multi_env=True,
+            seed=seed,
+            sde_support=False,
+        )
+        self.__dict__.update({f.name: getattr(config, f.name) for f in fields(config)})
+        self.dimension_names: tuple[str, ...] = ()
+        self._info: Info = {}
+        if env is not None:
+            check_spaces(self.observation_space, self.action_space)
+        if _init_setup_model:
+            self._setup_model()
+
+    @property
+    def config(self) -> AgentConfig:
+        """The hyperparameters in force."""
+        names = [f.name for f in fields(self.config_class)]
+        return self.config_class(**{name: getattr(self, name) for name in names})
+
+    @property
+    def num_dimensions(self) -> int:
+        """n, of the observation."""
+        assert isinstance(self.observation_space, spaces.Box)
+        return int(self.observation_space.shape[0])
+
+    def _setup_model(self) -> None:
+        config = self.config
+        self.policy_kwargs = {
+            "net_arch": config.critic_hidden,
+            "temperature": config.temperature,
+            "exploration_epsilon": config.exploration_epsilon,
+        } | self.policy_kwargs
+        super()._setup_model()
+        if not self.dimension_names:
+            self.dimension_names = self._find_dimension_names()
+        # One seed, and a stream of its own for each purpose.
+        learning, acting = np.random.SeedSequence(self.seed).generate_state(2)
+        self.policy.generator.manual_seed(int(acting))
+        self.learner = Learner(
+            self._make_update(),
+            torch.Generator().manual_seed(int(learning)),
+            self.device,
+            compile=config.compile,
+        )
+        self._show_critic_to_policy()
+
+    def _find_dimension_names(self) -> tuple[str, ...]:
+        if self.env is not None and self.env.has_attr("dimension_names"):
+            return tuple(self.env.get_attr("dimension_names")[0])
+        return tuple(f"observation_{i}" for i in range(self.num_dimensions))
+
+    def _make_update(self) -> ModelBasedUpdate:
+        """The pure update that makes this agent what it is."""
+        raise NotImplementedError
+
+    def _levels(self) -> dict[str, Any]:
+        """The model, the critic, the metric and their rates: what every update needs."""
+        config = self.config
+        return {
+            "model": DynamicsModel.of_capacity(
+                self.num_dimensions, self.policy.num_actions, config.model_hidden
+            ),
+            "critic": self.policy.critic,
+            "metric": self._make_metric(self.num_dimensions),
+            "gamma": config.gamma,
+            "tau": config.tau,
+            "model_learning_rate": config.model_learning_rate,
+            "critic_learning_rate": config.learning_rate,
+        }
+
+    def _make_metric(self, num_dimensions: int) -> Metric:
+        """All dimensions alike, unless an agent learns otherwise."""
+        return UnconditionalMetric(Diagonal(num_dimensions))
+
+    def train(self, gradient_steps: int, batch_size: int) -> None:
+        """Do some updates on batches from the replay buffer."""
+        for _ in range(gradient_steps):
+            batch, task_batch = self._sample_batches(batch_size)
+            self._info = self.learner.step(batch, task_batch, task=self._task_takes_part())
+            self._n_updates += 1
+            if self._n_updates % FINITE_CHECK_INTERVAL == 0:
+                self._check_finite_losses()
+        self._show_critic_to_policy()
+
+    def _sample_batches(self, batch_size: int) -> tuple[Batch, Batch]:
+        """The batch to fit and the batch for the task loss: the same, unless an agent says so."""
+        (batch,) = self._draw(batch_size, 1)
+        return batch, batch
+
+    def _draw(self, batch_size: int, number: int) -> tuple[Batch, ...]:
+        return tuple(
+            self.replay_buffer.sample_batches(
+                batch_size, number, self.learner.generator, self._vec_normalize_env
+            )
+        )
+
+    def _task_takes_part(self) -> bool:
+        """Whether this update includes the task level."""
+        return True
+
+    @property
+    def last_info(self) -> dict[str, float]:
+        """The scalars of the last update, such as `model_mse`; empty before the first."""
+        return {name: value.item() for name, value in self._info.items()}
+
+    def _show_critic_to_policy(self) -> None:
+        self.policy.critic_parameters = self.learner.state.critic
+
+    def _check_finite_losses(self) -> None:
+        for name, value in self.last_info.items():
+            if not math.isfinite(value):
+                raise FloatingPointError(
+                    f"{name} is {value} after {self._n_updates} updates "
+                    f"({self.num_timesteps} steps): lower the learning rates or scale the "
+                    "observations and rewards."
+                )
+
+    def _store_transition(
+        self,
+        replay_buffer: ReplayBuffer,
+        buffer_action: np.ndarray,
+        new_obs: np.ndarray | dict[str, np.ndarray],
+        reward: np.ndarray,
+        dones: np.ndarray,
+        infos: list[dict[str, Any]],
+    ) -> None:
+        assert isinstance(new_obs, np.ndarray)
+        if not (np.isfinite(new_obs).all() and np.isfinite(reward).all()):
+            self._refuse_non_finite(new_obs, reward)
+        super()._store_transition(replay_buffer, buffer_action, new_obs, reward, dones, infos)
+
+    def _refuse_non_finite(self, observations: np.ndarray, rewards: np.ndarray) -> None:
+        if np.isfinite(observations).all():
+            what = f"reward {rewards[~np.isfinite(rewards)][0]}"
+        else:
+            row, column = np.argwhere(~np.isfinite(observations))[0]
+            name = self.dimension_names[column]
+            what = f"observation {observations[row, column]} in dimension {column} ({name})"
+        raise FloatingPointError(
+            f"The environment returned the {what} at step {self.num_timesteps}: "
+            "repair the environment, or bound what it returns."
+        )
+
+    def dump_logs(self) -> None:
+        """Log the last update's scalars and the metric's weights beside SB3's own values."""
+        if self._info:
+            self._check_finite_losses()
+        for name, value in self.last_info.items():
+            self.logger.record(f"train/{name}", value)
+        self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
+        if self._info:
+            weights = self.metric_weights()
+            for name, weight in zip(weights.names, weights.weights, strict=True):
+                self.logger.record(f"metric/weight_{name}", float(weight), exclude="stdout")
+        super().dump_logs()
+
+    def metric_weights(self) -> MetricWeights:
+        """The learned weight of each dimension's prediction error, with names and ranks."""
+        inputs = torch.zeros(1, 0)
+        if self.replay_buffer.size() > 0:
+            # A generator of its own: reading the weights must not change the run.
+            (batch,) = self.replay_buffer.sample_batches(
+                1_024, 1, torch.Generator().manual_seed(0), self._vec_normalize_env
+            )
+            inputs = model_inputs(batch.observations, batch.actions)
+        with torch.no_grad():
+            weights = self.learner.update.metric.weights(self.learner.state.metric, inputs)
+        weights = weights.reshape(-1, weights.shape[-1]).mean(0)
+        return MetricWeights(self.dimension_names, weights.cpu().double().numpy())
+
+    def learn(
+        self,
+        total_timesteps: int,
+        callback: MaybeCallback = None,
+        log_interval: int = 4,
+        tb_log_name: str | None = None,
+        reset_num_timesteps: bool = True,
+        progress_bar: bool = False,
+    ) -> Self:
+        """Learn for a number of environment steps; as in Stable-Baselines3.
+
+        Raises:
+            FloatingPointError: if an observation, reward or loss is not finite.
+            ValueError: if the number of steps is not positive.
+        """
+        if total_timesteps < 1:
+            raise ValueError(f"total_timesteps must be positive; got {total_timesteps}.")
+        return super().learn(
+            total_timesteps,
+            callback,
+            log_interval,
+            tb_log_name or type(self).__name__,
+            reset_num_timesteps,
+            progress_bar,
+        )
+
+    def _excluded_save_params(self) -> list[str]:
+        return [*super()._excluded_save_params(), "learner", "_info"]
+
+    def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
+        return ["policy", "learner"], []

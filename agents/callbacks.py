@@ -1,0 +1,137 @@
+"""Callbacks that write down what an agent learned: its returns and its weights over time."""
+
+import csv
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from stable_baselines3.common.callbacks import BaseCallback, EvalCallback
+from stable_baselines3.common.vec_env import VecEnv
+
+from .base import ModelBasedAlgorithm
+
+
+class WeightsCallback(BaseCallback):
+    """Writes the metric's weights to a CSV file, a column each, and to TensorBoard.
+
+    Args:
+        path: of the file; written anew.
+        interval: environment steps between two rows.
+    """
+
+    model: ModelBasedAlgorithm
+
+    def __init__(self, path: str | Path, interval: int = 1_000) -> None:
+        super().__init__()
+        self._path = Path(path)
+        self._interval = interval
+        self._due = 0
+
+    def _on_training_start(self) -> None:
+        _write_row(self._path, ["timesteps", *self.model.dimension_names], "w")
+        self._due = self.num_timesteps
+
+    def _on_step(self) -> bool:
+        if self.num_timesteps >= self._due:
+            self._due += self._interval
+            self._record()
+        return True
+
+    def _on_training_end(self) -> None:
+        self._record()
+
+    def _record(self) -> None:
+        weights = self.model.metric_weights().weights
+        _write_row(self._path, [self.num_timesteps, *(f"{w:.6g}" for w in weights)], "a")
+        self.logger.record(
+            "metric/weights",
+            torch.as_tensor(weights),
+            exclude=("stdout", "log", "json", "csv"),
+        )
+
+
+class EvaluationCallback(EvalCallback):
+    """Stable-Baselines3's evaluation, with a row for each in a CSV file.
+
+    Beside it stands SB3's own `evaluations.npz`. The row holds `COLUMNS`; those that compare real
+    dimensions with distractors are empty where there are none of one or the other. The agent
+    never sees which dimensions those are.
+
+    Args:
+        eval_env: environments apart from those of training.
+        path: of the file; written anew.
+        distractor_mask: True for a distractor, shape (n,); None if unknown.
+        interval: environment steps between two evaluations.
+        episodes: in each evaluation.
+        checkpoint: file to which the agent is saved after each evaluation, if given.
+    """
+
+    COLUMNS = (
+        "timesteps",
+        "episode_return",
+        "episode_return_std",
+        "model_mse",
+        "real_over_distractor_ratio",
+        "real_on_top",
+        "ranking_auc",
+        "cpu_s",
+    )
+    model: ModelBasedAlgorithm
+
+    def __init__(
+        self,
+        eval_env: VecEnv,
+        path: str | Path,
+        *,
+        distractor_mask: ArrayLike | None = None,
+        interval: int = 2_000,
+        episodes: int = 10,
+        checkpoint: str | Path | None = None,
+    ) -> None:
+        super().__init__(
+            eval_env,
+            n_eval_episodes=episodes,
+            eval_freq=interval,
+            log_path=str(Path(path).parent),
+            verbose=0,
+        )
+        self._csv = Path(path)
+        self._mask = None if distractor_mask is None else np.asarray(distractor_mask, bool)
+        self._checkpoint = checkpoint
+
+    def _init_callback(self) -> None:
+        super()._init_callback()
+        # The interval is given in steps, and SB3 counts calls, one for all environments.
+        self.eval_freq = max(self.eval_freq // self.training_env.num_envs, 1)
+        _write_row(self._csv, self.COLUMNS, "w")
+
+    def _on_step(self) -> bool:
+        go_on = super()._on_step()
+        if self.n_calls % self.eval_freq == 0:
+            _write_row(self._csv, self._row(), "a")
+            if self._checkpoint is not None:
+                self.model.save(self._checkpoint)
+        return go_on
+
+    def _row(self) -> list[Any]:
+        returns = np.asarray(self.evaluations_results[-1])
+        separation: list[Any] = ["", "", ""]
+        if self._mask is not None and self._mask.any() and not self._mask.all():
+            found = self.model.metric_weights().separation(self._mask)
+            separation = list(found.as_dict().values())
+        return [
+            self.num_timesteps,
+            returns.mean(),
+            returns.std(),
+            self.model.last_info.get("model_mse", ""),
+            *separation,
+            round(time.process_time(), 2),
+        ]
+
+
+def _write_row(path: Path, row: Any, mode: str) -> None:
+    with path.open(mode, newline="") as file:
+        csv.writer(file).writerow(row)

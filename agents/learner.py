@@ -1,0 +1,106 @@
+"""The imperative shell around the pure update: it holds the state that the update replaces."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..batch import Batch
+from ..train_state import AdamState, TrainState
+from ..trilevel import Info, ModelBasedUpdate
+
+
+class Learner:
+    """An update, the state that it has reached, and the source of its randomness.
+
+    Saved beside the policy, so that a loaded agent continues where the saved one stood.
+
+    Args:
+        update: the pure update.
+        generator: drives the initial parameters and the replay's sampling.
+        device: where the state lies.
+        dtype: of the state.
+        compile: whether to compile the update into one graph when it is first called.
+    """
+
+    def __init__(
+        self,
+        update: ModelBasedUpdate,
+        generator: torch.Generator,
+        device: torch.device,
+        dtype: torch.dtype = torch.float32,
+        *,
+        compile: bool = False,
+    ) -> None:
+        self.update = update
+        self._full, self._fit = update.__call__, update.fit
+        if compile:
+            self._full, self._fit = _compiled(self._full), _compiled(self._fit)
+        self.generator = generator
+        self.state = _map(lambda tensor: tensor.to(device), update.init(generator, dtype))
+
+    def step(self, batch: Batch, task_batch: Batch, *, task: bool = True) -> Info:
+        """Replace the state by the updated one.
+
+        Args:
+            batch: for the model and the critic.
+            task_batch: for the task loss.
+            task: whether the task level takes part.
+
+        Returns:
+            The update's scalars.
+        """
+        with torch.no_grad():
+            if task:
+                self.state, info = self._full(self.state, batch, task_batch)
+            else:
+                self.state, info = self._fit(self.state, batch)
+        return info
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """All tensors by name, and the generator's state."""
+        return {**_flatten(self.state), "generator": self.generator.get_state()}
+
+    def load_state_dict(self, state_dict: Mapping[str, Tensor], strict: bool = True) -> None:
+        """Put saved tensors in place.
+
+        Raises:
+            ValueError: if names or shapes are those of another agent or environment.
+        """
+        expected = self.state_dict()
+        for name, tensor in expected.items():
+            found = state_dict.get(name)
+            if found is None or found.shape != tensor.shape:
+                shape = "is missing" if found is None else f"has shape {tuple(found.shape)}"
+                raise ValueError(
+                    f"The checkpoint does not belong to this agent: {name} {shape}, expected "
+                    f"shape {tuple(tensor.shape)}. Load it with the class, environment and "
+                    "sizes it was trained with."
+                )
+        self.generator.set_state(state_dict["generator"].cpu())
+        tensors = iter([state_dict[name].to(expected[name]) for name in _flatten(self.state)])
+        self.state = _map(lambda _: next(tensors), self.state)
+
+
+def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    # A wrapper in C++ instead of Python halves the time between kernels.
+    return torch.compile(function, fullgraph=True, dynamic=False, options={"cpp_wrapper": True})
+
+
+def _flatten(state: TrainState) -> dict[str, Tensor]:
+    flat: dict[str, Tensor] = {}
+    for name, value in state._asdict().items():
+        if isinstance(value, AdamState):
+            flat |= {f"{name}.{key}": tensor for key, tensor in value._asdict().items()}
+        else:
+            flat[name] = value
+    return flat
+
+
+def _map(function: Callable[[Tensor], Tensor], state: TrainState) -> TrainState:
+    mapped: dict[str, Any] = {
+        name: AdamState(*map(function, value)) if isinstance(value, AdamState) else function(value)
+        for name, value in state._asdict().items()
+    }
+    return TrainState(**mapped)

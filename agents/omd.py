@@ -1,0 +1,42 @@
+"""Optimal model design: the model learns from the task alone."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from ..batch import Batch
+from ..train_state import TrainState
+from ..trilevel import Info, ModelBasedUpdate, TaskGradientUpdate
+from .base import ModelBasedAlgorithm
+from .config import AgentConfig, OMDConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class OMDUpdate(TaskGradientUpdate):
+    """min_θ L_task(ω*(θ)): no prediction loss (Nikishin et al. 2021, arXiv 2106.03273)."""
+
+    def fit_model(self, state: TrainState, batch: Batch) -> tuple[TrainState, Info]:
+        """The model waits for the task; only its error is reported."""
+        _, info = super().fit_model(state, batch)
+        return state, info
+
+    def learn_from_task(
+        self, state: TrainState, batch: Batch, task_batch: Batch
+    ) -> tuple[TrainState, Info]:
+        """θ ← Adam(g_θ)."""
+        gradient, info = self.task_gradient(state, task_batch)
+        return self.step_model(state, gradient), info
+
+
+class OMD(ModelBasedAlgorithm):
+    """Model-based soft Q-learning whose model minimises the task loss by implicit gradients."""
+
+    config_class: ClassVar[type[AgentConfig]] = OMDConfig
+    config: OMDConfig
+    independent_batches: bool
+
+    def _make_update(self) -> ModelBasedUpdate:
+        return OMDUpdate(**self._levels(), centred=self.config.centred_task_gradient)
+
+    def _sample_batches(self, batch_size: int) -> tuple[Batch, Batch]:
+        batches = self._draw(batch_size, 1 + self.independent_batches)
+        return batches[0], batches[-1]

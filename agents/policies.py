@@ -1,0 +1,73 @@
+"""Acting on soft Q-values: the policy object that Stable-Baselines3 asks for."""
+
+from typing import Any
+
+import torch
+from gymnasium import spaces
+from stable_baselines3.common.policies import BasePolicy
+from stable_baselines3.common.type_aliases import PyTorchObs, Schedule
+from torch import Tensor
+
+from ..networks import MLP
+from .soft_q import SoftQ
+
+
+class SoftQPolicy(BasePolicy):
+    """π(a | s) = ε / A + (1 − ε) softmax(min_j Q_j(s, ·) / α), or its greedy action.
+
+    Args:
+        observation_space: a flat Box.
+        action_space: Discrete.
+        lr_schedule: not used; the agent's update owns its optimisers.
+        net_arch: hidden layers of each critic.
+        temperature: α, in units of reward.
+        exploration_epsilon: ε.
+    """
+
+    critic_parameters: Tensor
+
+    def __init__(
+        self,
+        observation_space: spaces.Box,
+        action_space: spaces.Discrete,
+        lr_schedule: Schedule,
+        net_arch: tuple[int, ...] = (32, 32),
+        temperature: float = 0.01,
+        exploration_epsilon: float = 0.1,
+    ) -> None:
+        super().__init__(observation_space, action_space)
+        self.net_arch = tuple(net_arch)
+        self.exploration_epsilon = exploration_epsilon
+        self.num_actions = int(action_space.n)
+        self._first_action = int(action_space.start)
+        sizes = (observation_space.shape[0], *self.net_arch, self.num_actions)
+        self.critic = SoftQ(MLP(sizes), temperature)
+        self.generator = torch.Generator()
+        self.register_buffer("critic_parameters", self.critic.init(self.generator))
+
+    def forward(self, observation: Tensor, deterministic: bool = False) -> Tensor:
+        """The same as `_predict`."""
+        return self._predict(observation, deterministic)
+
+    def _predict(self, observation: PyTorchObs, deterministic: bool = False) -> Tensor:
+        """Choose actions: (B, n) → (B,)."""
+        assert isinstance(observation, Tensor)
+        parameters = self.critic_parameters
+        values = self.critic.action_values(parameters, observation.to(parameters.dtype)).amin(0)
+        if deterministic:
+            action = values.argmax(-1)
+        else:
+            epsilon = self.exploration_epsilon
+            soft = torch.softmax(values / self.critic.temperature, -1)
+            probabilities = epsilon / self.num_actions + (1 - epsilon) * soft
+            action = torch.multinomial(probabilities.cpu(), 1, generator=self.generator)
+            action = action.squeeze(-1)
+        return action + self._first_action
+
+    def _get_constructor_parameters(self) -> dict[str, Any]:
+        return super()._get_constructor_parameters() | {
+            "lr_schedule": self._dummy_schedule,
+            "net_arch": self.net_arch,
+            "temperature": self.critic.temperature,
+            "exploration_epsilon": self.exploration_epsilon,
+        }

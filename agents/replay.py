@@ -1,0 +1,144 @@
+"""Replay of transitions as flat rows, so that a batch is one gather."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from stable_baselines3.common.buffers import ReplayBuffer
+from stable_baselines3.common.type_aliases import ReplayBufferSamples
+from stable_baselines3.common.vec_env import VecNormalize
+from torch import Tensor
+from torch.nn.functional import one_hot
+
+from ..batch import Batch
+
+
+class TransitionBuffer(ReplayBuffer):
+    """A `ReplayBuffer` that samples `Batch`es, with a generator of its own.
+
+    One row holds s, a, r, s′ and the termination of one transition. An action of a discrete space
+    is kept one-hot. Memory is reserved at once, but taken only as rows are written.
+
+    Args:
+        buffer_size: transitions, of all environments together.
+        observation_space: a flat Box.
+        action_space: Discrete or Box.
+        device: where the rows lie.
+        n_envs: environments that add a transition each.
+        dtype: of the rows.
+    """
+
+    def __init__(
+        self,
+        buffer_size: int,
+        observation_space: spaces.Box,
+        action_space: spaces.Space[Any],
+        device: torch.device | str = "auto",
+        n_envs: int = 1,
+        optimize_memory_usage: bool = False,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        if optimize_memory_usage:
+            raise ValueError(
+                "TransitionBuffer keeps both observations of a transition side by side; "
+                "leave optimize_memory_usage=False."
+            )
+        # The base class's arrays stay empty: its size is set after it has made them.
+        super().__init__(n_envs, observation_space, action_space, device, n_envs)
+        self.buffer_size = max(buffer_size // n_envs, 1)
+        self.num_actions = (
+            int(action_space.n)
+            if isinstance(action_space, spaces.Discrete)
+            else int(np.prod(action_space.shape or ()))
+        )
+        self._widths = [self.obs_shape[0], self.num_actions, 1, self.obs_shape[0], 1]
+        self._rows = torch.zeros(
+            self.buffer_size, n_envs, sum(self._widths), dtype=dtype, device=self.device
+        )
+
+    def add(
+        self,
+        obs: np.ndarray,
+        next_obs: np.ndarray,
+        action: np.ndarray,
+        reward: np.ndarray,
+        done: np.ndarray,
+        infos: list[dict[str, Any]],
+    ) -> None:
+        """Store one transition of each environment.
+
+        Args:
+            obs: s, shape (n_envs, n).
+            next_obs: s′, shape (n_envs, n), the true final observation where an episode ended.
+            action: a, shape (n_envs,) or (n_envs, d).
+            reward: r, shape (n_envs,).
+            done: whether the episode ended, shape (n_envs,).
+            infos: of each environment; `TimeLimit.truncated` says that it did not terminate.
+        """
+        truncated = np.array([info.get("TimeLimit.truncated", False) for info in infos])
+        terminated = np.logical_and(done, ~truncated)
+        row = self._rows[self.pos]
+        parts = torch.split(row, self._widths, -1)
+        values = (obs, self._encode(action), reward[:, None], next_obs, terminated[:, None])
+        for part, value in zip(parts, values, strict=True):
+            part.copy_(torch.as_tensor(value))
+        self.pos += 1
+        if self.pos == self.buffer_size:
+            self.full, self.pos = True, 0
+
+    def _encode(self, action: np.ndarray) -> np.ndarray | Tensor:
+        if isinstance(self.action_space, spaces.Discrete):
+            index = torch.as_tensor(action - self.action_space.start).reshape(self.n_envs)
+            return one_hot(index.long(), self.num_actions)
+        return action.reshape(self.n_envs, self.num_actions)
+
+    def sample_batches(
+        self,
+        batch_size: int,
+        number: int,
+        generator: torch.Generator,
+        env: VecNormalize | None = None,
+    ) -> list[Batch]:
+        """Draw independent batches, with replacement, in one gather.
+
+        Args:
+            batch_size: B, transitions in each.
+            number: of batches.
+            generator: the source of randomness.
+            env: normalises observations and rewards, if given.
+        """
+        rows = self._rows.flatten(0, 1)
+        index = torch.randint(
+            self.size() * self.n_envs, (number * batch_size,), generator=generator
+        )
+        sampled = rows.index_select(0, index.to(self.device))
+        return [self._batch(part, env) for part in torch.split(sampled, batch_size)]
+
+    def _batch(self, rows: Tensor, env: VecNormalize | None) -> Batch:
+        observations, actions, rewards, next_observations, terminations = torch.split(
+            rows, self._widths, -1
+        )
+        if env is not None:
+            observations = torch.as_tensor(env.normalize_obs(observations.cpu().numpy())).to(rows)
+            next_observations = torch.as_tensor(
+                env.normalize_obs(next_observations.cpu().numpy())
+            ).to(rows)
+            rewards = torch.as_tensor(env.normalize_reward(rewards.cpu().numpy())).to(rows)
+        return Batch(
+            observations, actions, rewards.squeeze(-1), next_observations, terminations.squeeze(-1)
+        )
+
+    def sample(self, batch_size: int, env: VecNormalize | None = None) -> ReplayBufferSamples:
+        """Draw one batch in Stable-Baselines3's format, with torch's global generator."""
+        batch = self.sample_batches(batch_size, 1, torch.default_generator, env)[0]
+        actions = batch.actions
+        if isinstance(self.action_space, spaces.Discrete):
+            actions = actions.argmax(-1, keepdim=True) + int(self.action_space.start)
+        return ReplayBufferSamples(
+            observations=batch.observations,
+            actions=actions,
+            next_observations=batch.next_observations,
+            dones=batch.terminations.unsqueeze(-1),
+            rewards=batch.rewards.unsqueeze(-1),
+        )

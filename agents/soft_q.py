@@ -1,0 +1,92 @@
+"""Soft double Q-learning: the value learner for discrete actions, as pure functions.
+
+Q_j(s, a) for an ensemble of two critics, and V(s) = α logsumexp(min_j Q_j(s, ·) / α).
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from mbrl_taskmet.losses import soft_value
+from mbrl_taskmet.networks import MLP, MLPLinearization
+
+
+@dataclass(frozen=True)
+class SoftQ:
+    """An ensemble of soft Q-functions on one-hot actions.
+
+    Attributes:
+        network: maps s, shape (B, n), to Q(s, ·), shape (B, A), for each critic.
+        temperature: α, in units of reward.
+        num_critics: J.
+
+    Raises:
+        ValueError: if the temperature or the number of critics is not positive.
+    """
+
+    network: MLP
+    temperature: float = 0.01
+    num_critics: int = 2
+
+    def __post_init__(self) -> None:
+        if self.temperature <= 0:
+            raise ValueError(f"The temperature must be positive; got {self.temperature}.")
+        if self.num_critics < 1:
+            raise ValueError(f"There must be at least one critic; got {self.num_critics}.")
+
+    def init(self, generator: torch.Generator, dtype: torch.dtype = torch.float32) -> Tensor:
+        """Draw ω, shape (J, P)."""
+        return torch.stack([self.network.init(generator, dtype) for _ in range(self.num_critics)])
+
+    def action_values(self, parameters: Tensor, observations: Tensor) -> Tensor:
+        """Q_j(s, ·): (J, P), (B, n) → (J, B, A)."""
+        return self.network(parameters, observations)
+
+    def linearize(
+        self, parameters: Tensor, observations: Tensor, actions: Tensor
+    ) -> "ChosenActionLinearization":
+        """Q_j(s, a) of the actions taken, one-hot of shape (B, A)."""
+        return ChosenActionLinearization(self.network.linearize(parameters, observations), actions)
+
+    def linearize_value(self, parameters: Tensor, observations: Tensor) -> "ValueOfState":
+        """V(s)."""
+        return ValueOfState(self.network.linearize(parameters, observations), self.temperature)
+
+
+class ChosenActionLinearization:
+    """Q_j(s, a) = Q_j(s, ·) · a: the network's linearisation seen through one-hot actions."""
+
+    def __init__(self, network: MLPLinearization, actions: Tensor) -> None:
+        self._network = network
+        self._actions = actions
+        self.outputs = (network.outputs * actions).sum(-1)
+
+    def jvp(self, tangent: Tensor) -> Tensor:
+        """∂Q/∂ω · v: (J, P) → (J, B)."""
+        return (self._network.jvp(tangent) * self._actions).sum(-1)
+
+    def vjp(self, cotangent: Tensor) -> Tensor:
+        """(∂Q/∂ω)ᵀ c: (J, B) → (J, P)."""
+        return self._network.vjp(cotangent.unsqueeze(-1) * self._actions)
+
+
+class ValueOfState:
+    """V(s) = α logsumexp(min_j Q_j(s, ·) / α), shape (B,)."""
+
+    def __init__(self, network: MLPLinearization, temperature: float) -> None:
+        self._network = network
+        self._temperature = temperature
+        self.outputs = soft_value(network.outputs, temperature)
+
+    def input_vjp(self, cotangent: Tensor) -> Tensor:
+        """C ∂V/∂s, with ∂V/∂Q_j(s, a) the softmax of the smallest Q where j has it: (B,) → (B, n).
+
+        Where several critics agree they share the gradient, as in `torch.amin`.
+        """
+        values = self._network.outputs
+        lowest = values.amin(0)
+        has_lowest = (values == lowest).to(values.dtype)
+        policy = torch.softmax(lowest / self._temperature, -1)
+        weight = has_lowest / has_lowest.sum(0) * policy
+        return self._network.input_vjp(cotangent.unsqueeze(-1) * weight).sum(0)

@@ -1,0 +1,47 @@
+"""TaskMet: the model is fitted under a metric that learns from the task."""
+
+from typing import ClassVar
+
+from ..batch import Batch
+from ..metric import Cholesky, ConditionalMetric, Diagonal, Metric, UnconditionalMetric
+from ..networks import MLP
+from ..trilevel import ModelBasedUpdate, TaskMetUpdate
+from .base import ModelBasedAlgorithm
+from .config import AgentConfig, TaskMetConfig
+
+FORMS: dict[str, type[Diagonal] | type[Cholesky]] = {"diagonal": Diagonal, "full": Cholesky}
+
+
+class TaskMet(ModelBasedAlgorithm):
+    """Model-based soft Q-learning with task-driven metric learning (arXiv 2312.05250)."""
+
+    config_class: ClassVar[type[AgentConfig]] = TaskMetConfig
+    config: TaskMetConfig
+    independent_batches: bool
+    metric_warmup: int
+
+    def _make_update(self) -> ModelBasedUpdate:
+        config = self.config
+        return TaskMetUpdate(
+            **self._levels(),
+            centred=config.centred_task_gradient,
+            hypergradient=config.hypergradient,
+            metric_learning_rate=config.metric_learning_rate,
+        )
+
+    def _make_metric(self, num_dimensions: int) -> Metric:
+        config = self.config
+        form = FORMS[config.metric](num_dimensions, config.normalize_metric)
+        if config.metric_hidden is None:
+            return UnconditionalMetric(form)
+        inputs = num_dimensions + self.policy.num_actions
+        return ConditionalMetric(
+            form, MLP((inputs, *config.metric_hidden, form.identity().numel()))
+        )
+
+    def _sample_batches(self, batch_size: int) -> tuple[Batch, Batch]:
+        batches = self._draw(batch_size, 1 + self.independent_batches)
+        return batches[0], batches[-1]
+
+    def _task_takes_part(self) -> bool:
+        return self._n_updates >= self.metric_warmup

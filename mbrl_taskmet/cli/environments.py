@@ -1,0 +1,54 @@
+"""The environment that the command line asks for."""
+
+from dataclasses import dataclass
+
+from stable_baselines3.common.env_util import make_vec_env
+from stable_baselines3.common.vec_env import VecEnv
+
+from mbrl_taskmet.envs import NOISY_IDS, make_noisy
+
+
+@dataclass(frozen=True)
+class EnvironmentConfig:
+    """An environment with distractors."""
+
+    env: str = "mbrl_taskmet/NoisyCartPole-v0"
+    """Id of any registered environment with a flat Box observation (`module:id` imports the
+    module that registers it)."""
+
+    num_distractors: int = 16
+    """Distracting dimensions added to the observation; 0 adds none."""
+
+    kind: str = "gaussian"
+    """Kind of distractors: gaussian, autoregressive, sinusoid, action_echo or redundant."""
+
+    noise_std: float = 1.0
+    """Scale of the distractors."""
+
+    permute: bool = False
+    """Whether to scatter the distractors among the real dimensions."""
+
+    layout_seed: int = 0
+    """Seed of all that is fixed about the distractors."""
+
+    def make(self, num_envs: int, seed: int) -> VecEnv:
+        """Make some copies of the environment.
+
+        Raises:
+            TypeError: as `make_noisy`.
+            ValueError: as `make_noisy`.
+        """
+        return make_vec_env(
+            make_noisy,
+            num_envs,
+            seed,
+            env_kwargs={
+                # A noisy id is a base environment with distractors: these are added here.
+                "env_id": NOISY_IDS.get(self.env, self.env),
+                "num_distractors": self.num_distractors,
+                "kind": self.kind,
+                "noise_std": self.noise_std,
+                "permute": self.permute,
+                "layout_seed": self.layout_seed,
+            },
+        )

@@ -1,0 +1,123 @@
+"""Training runs side by side, each in a process of its own, under one progress display."""
+
+import multiprocessing
+import os
+import queue
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+from mbrl_taskmet.cli.training import TrainingConfig, train
+
+
+def train_all(
+    runs: Mapping[Path, TrainingConfig],
+    console: Console,
+    *,
+    jobs: int | None = None,
+    on_finished: Callable[[Path, TrainingConfig], None] = lambda folder, config: None,
+) -> dict[Path, Exception]:
+    """Train each run in its folder, as many at a time as there are processor cores.
+
+    Args:
+        runs: the runs by their folders.
+        console: shows the progress.
+        jobs: how many at a time, if not as many as cores.
+        on_finished: called in this process after each run that succeeded.
+
+    Returns:
+        What went wrong, by folder; the other runs go on.
+    """
+    workers = min(jobs or os.cpu_count() or 1, len(runs))
+    context = multiprocessing.get_context("spawn")
+    failures: dict[Path, Exception] = {}
+    with context.Manager() as manager, _progress(console) as progress:
+        reports = manager.Queue()
+        tasks = {
+            folder: progress.add_task(folder.name, total=config.timesteps, start=False)
+            for folder, config in runs.items()
+        }
+        stop = threading.Event()
+        listener = threading.Thread(target=_show, args=(reports, progress, tasks, stop))
+        listener.start()
+        try:
+            with ProcessPoolExecutor(workers, context) as pool:
+                futures: dict[Future[None], Path] = {
+                    pool.submit(_train_and_report, config, folder, reports): folder
+                    for folder, config in runs.items()
+                }
+                for future in as_completed(futures):
+                    folder = futures[future]
+                    error = future.exception()
+                    if error is None:
+                        on_finished(folder, runs[folder])
+                    elif isinstance(error, Exception):
+                        failures[folder] = error
+                    else:
+                        raise error
+        finally:
+            stop.set()
+            listener.join()
+    return failures
+
+
+def _train_and_report(config: TrainingConfig, folder: Path, reports: Any) -> None:
+    """One run in a worker process."""
+    train(config, folder, lambda steps, value: reports.put((folder, steps, value)))
+
+
+def _show(
+    reports: Any, progress: Progress, tasks: Mapping[Path, TaskID], stop: threading.Event
+) -> None:
+    """Carry the workers' reports over to the display until told to stop."""
+    while not (stop.is_set() and reports.empty()):
+        try:
+            folder, steps, value = reports.get(timeout=0.2)
+        except queue.Empty:
+            continue
+        if not progress.tasks[tasks[folder]].started:
+            progress.start_task(tasks[folder])
+        progress.update(tasks[folder], completed=steps, episode_return=value)
+
+
+def _progress(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        _ReturnColumn(),
+        _SpeedColumn(),
+        TimeRemainingColumn(),
+        console=console,
+    )
+
+
+class _ReturnColumn(ProgressColumn):
+    """The mean return of the last episodes."""
+
+    def render(self, task: Task) -> Text:
+        value = task.fields.get("episode_return")
+        return Text("return    –" if value is None else f"return {value:6.1f}", "green")
+
+
+class _SpeedColumn(ProgressColumn):
+    """Environment steps a second."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.speed or task.finished_speed
+        return Text("" if speed is None else f"{speed:5.0f} steps/s", "cyan")

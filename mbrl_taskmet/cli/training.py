@@ -1,0 +1,173 @@
+"""One training run in its folder: what `train` and the studies do for each seed."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.logger import HParam, configure
+
+from mbrl_taskmet.agents import AGENTS, AgentConfig, ModelBasedAlgorithm
+from mbrl_taskmet.agents.callbacks import EvaluationCallback, WeightsCallback
+from mbrl_taskmet.agents.serialization import decode, encode
+from mbrl_taskmet.cli.environments import EnvironmentConfig
+from mbrl_taskmet.cli.figures import draw_weights
+from mbrl_taskmet.cli.run_folder import RunFolder
+
+Report = Callable[[int, float | None], None]
+"""Called with the steps done and the mean return of recent episodes, None before the first."""
+
+EVALUATION_SEED = 1_000_000
+"""Added to the seed of training for the environments of evaluation, so that no seed does both."""
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How one run is made.
+
+    Attributes:
+        hyperparameters: of the agent; its class says which agent.
+        environment: with its distractors.
+        timesteps: environment steps.
+        seed: of everything random.
+        eval_every: steps between two evaluations.
+        eval_episodes: in each evaluation.
+        device: where the learning happens.
+    """
+
+    hyperparameters: AgentConfig
+    environment: EnvironmentConfig
+    timesteps: int = 50_000
+    seed: int = 0
+    eval_every: int = 2_000
+    eval_episodes: int = 10
+    device: str = "cpu"
+
+    @property
+    def agent(self) -> type[ModelBasedAlgorithm]:
+        """The agent that these hyperparameters are for."""
+        return agent_class(self.hyperparameters)
+
+    def make_agent(self) -> ModelBasedAlgorithm:
+        """Build the environment and the agent: all that can be refused is refused here."""
+        return self.agent(
+            "MlpPolicy",
+            self.environment.make(1, self.seed),
+            seed=self.seed,
+            device=self.device,
+            **vars(self.hyperparameters),
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """In the form that `config.json` has."""
+        return {
+            **asdict(self),
+            "hyperparameters": encode(self.hyperparameters),
+        }
+
+    @classmethod
+    def from_json(cls, config: dict[str, Any]) -> "TrainingConfig":
+        """Read back what `as_json` wrote."""
+        return cls(
+            **{
+                **config,
+                "hyperparameters": decode(config["hyperparameters"]),
+                "environment": EnvironmentConfig(**config["environment"]),
+            }
+        )
+
+
+def agent_class(hyperparameters: AgentConfig) -> type[ModelBasedAlgorithm]:
+    """The agent to which these hyperparameters belong."""
+    return next(a for a in AGENTS.values() if a.config_class is type(hyperparameters))
+
+
+def train(config: TrainingConfig, folder: Path, report: Report) -> None:
+    """Train one agent, leaving everything in a new folder.
+
+    Args:
+        config: how.
+        folder: where; made here.
+        report: told of the progress, a few times a second at most.
+
+    Raises:
+        FloatingPointError: if a quantity stops being finite; the message names the checkpoint.
+        OSError: if the folder exists or cannot be written.
+        TypeError: as the environment and the agent do.
+        ValueError: likewise.
+    """
+    torch.set_num_threads(1)
+    agent = config.make_agent()
+    run = RunFolder(folder)
+    run.write_config(config.as_json())
+    agent.set_logger(configure(str(folder), ["csv", "tensorboard"]))
+    assert agent.env is not None
+    mask = agent.env.get_attr("distractor_mask")[0]
+    callbacks = [
+        EvaluationCallback(
+            config.environment.make(config.eval_episodes, EVALUATION_SEED + config.seed),
+            run.evaluations,
+            distractor_mask=mask,
+            interval=config.eval_every,
+            episodes=config.eval_episodes,
+            checkpoint=run.checkpoint,
+        ),
+        WeightsCallback(run.weights, interval=max(config.timesteps // 100, 1)),
+        ReportCallback(report),
+        HyperparametersCallback(),
+    ]
+    try:
+        agent.learn(config.timesteps, callback=callbacks)
+    except FloatingPointError as error:
+        if run.checkpoint.exists():
+            raise FloatingPointError(
+                f"{error} The last good checkpoint is {run.checkpoint}."
+            ) from error
+        raise
+    agent.save(run.agent)
+    draw_weights(*run.read_weights(), mask, run.figure)
+    agent.logger.close()
+
+
+class ReportCallback(BaseCallback):
+    """Tells how far training has come."""
+
+    def __init__(self, report: Report, interval: int = 200) -> None:
+        super().__init__()
+        self._report = report
+        self._interval = interval
+
+    def _on_step(self) -> bool:
+        if self.n_calls % self._interval == 0:
+            self._tell()
+        return True
+
+    def _on_training_end(self) -> None:
+        self._tell()
+
+    def _tell(self) -> None:
+        episodes = self.model.ep_info_buffer or ()
+        returns = [episode["r"] for episode in list(episodes)[-10:]]
+        self._report(self.num_timesteps, sum(returns) / len(returns) if returns else None)
+
+
+class HyperparametersCallback(BaseCallback):
+    """Puts the hyperparameters into TensorBoard's table."""
+
+    model: ModelBasedAlgorithm
+
+    def _on_training_start(self) -> None:
+        flat = {
+            name: value if isinstance(value, bool | int | float | str) else str(value)
+            for name, value in vars(self.model.config).items()
+        }
+        self.logger.record(
+            "hparams",
+            HParam({"agent": type(self.model).__name__, **flat}, {"eval/mean_reward": 0.0}),
+            exclude=("stdout", "log", "json", "csv"),
+        )
+
+    def _on_step(self) -> bool:
+        return True

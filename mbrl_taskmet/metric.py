@@ -1,0 +1,179 @@
+"""Metrics Λ_φ(s, a) on prediction errors: what the model is told to get right.
+
+A metric has a form (`Diagonal` or `Cholesky`), which turns raw numbers into a positive definite
+matrix, and raw numbers that are either the parameters φ themselves or, for a conditional
+metric, a network's outputs at (s, a).
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+from torch.nn.functional import softplus
+
+from mbrl_taskmet.networks import MLP
+
+UNIT_SOFTPLUS = math.log(math.e - 1)
+"""softplus⁻¹(1): the raw number of a weight of one."""
+
+
+class Form(Protocol):
+    """How raw numbers become a positive definite matrix on n dimensions."""
+
+    def identity(self) -> Tensor:
+        """The raw numbers of the identity matrix, shape (R,)."""
+
+    def apply(self, raw: Tensor, vectors: Tensor) -> Tensor:
+        """Λ x for each row x: (R,) or (B, R), and (B, n) → (B, n)."""
+
+    def diagonal(self, raw: Tensor) -> Tensor:
+        """The diagonal of Λ, the dimensions' weights: (…, R) → (…, n)."""
+
+
+@dataclass(frozen=True)
+class Diagonal:
+    """Λ = diag(λ), λ = softplus(raw), rescaled to ‖λ‖₂ = √n if normalised.
+
+    The norm keeps the metric from shrinking the whole loss instead of choosing between
+    dimensions, and makes the identity the starting point (TaskMet, arXiv 2312.05250, section 5).
+
+    Attributes:
+        num_dimensions: n.
+        normalize: whether to rescale.
+    """
+
+    num_dimensions: int
+    normalize: bool = True
+
+    def identity(self) -> Tensor:
+        """Raw numbers at which every weight is one, shape (n,)."""
+        return torch.full((self.num_dimensions,), UNIT_SOFTPLUS, dtype=torch.float64)
+
+    def diagonal(self, raw: Tensor) -> Tensor:
+        """The weights λ: (…, n) → (…, n)."""
+        weights = softplus(raw)
+        if self.normalize:
+            norm = torch.linalg.vector_norm(weights, dim=-1, keepdim=True)
+            weights = weights * (math.sqrt(self.num_dimensions) / norm)
+        return weights
+
+    def apply(self, raw: Tensor, vectors: Tensor) -> Tensor:
+        """λ ∘ x for each row x: (n,) or (B, n), and (B, n) → (B, n)."""
+        return self.diagonal(raw) * vectors
+
+
+@dataclass(frozen=True)
+class Cholesky:
+    """Λ = L Lᵀ with L lower triangular and positive on its diagonal (by softplus).
+
+    Rescaled, if normalised, to the Frobenius norm √n, which for a diagonal matrix is the
+    normalisation of `Diagonal`.
+
+    Attributes:
+        num_dimensions: n.
+        normalize: whether to rescale.
+    """
+
+    num_dimensions: int
+    normalize: bool = True
+
+    def identity(self) -> Tensor:
+        """Raw numbers of L = I, shape (n (n + 1) / 2,): the diagonal's first."""
+        n = self.num_dimensions
+        below = torch.zeros(n * (n - 1) // 2, dtype=torch.float64)
+        return torch.cat([torch.full((n,), UNIT_SOFTPLUS, dtype=torch.float64), below])
+
+    def factor(self, raw: Tensor) -> Tensor:
+        """L, so that Λ = L Lᵀ: (…, R) → (…, n, n)."""
+        n = self.num_dimensions
+        row = torch.arange(n, device=raw.device).unsqueeze(-1)
+        column = row.mT
+        # Entry (i, j < i) is raw number n + i (i − 1) / 2 + j, entry (i, i) raw number i.
+        below = raw[..., torch.where(column < row, n + row * (row - 1) // 2 + column, 0)]
+        factor = torch.where(column < row, below, 0) + torch.diag_embed(softplus(raw[..., :n]))
+        if self.normalize:
+            norm = torch.linalg.matrix_norm(factor @ factor.mT, keepdim=True)
+            factor = factor * (math.sqrt(n) / norm).sqrt()
+        return factor
+
+    def diagonal(self, raw: Tensor) -> Tensor:
+        """diag(L Lᵀ): (…, R) → (…, n)."""
+        return self.factor(raw).square().sum(-1)
+
+    def apply(self, raw: Tensor, vectors: Tensor) -> Tensor:
+        """L Lᵀ x for each row x: (R,) or (B, R), and (B, n) → (B, n)."""
+        factor = self.factor(raw)
+        return (vectors.unsqueeze(-2) @ factor @ factor.mT).squeeze(-2)
+
+
+class Metric(Protocol):
+    """A positive definite Λ_φ(s, a)."""
+
+    def init(self, generator: torch.Generator, dtype: torch.dtype = torch.float32) -> Tensor:
+        """φ at which Λ is the identity, so that training starts at the mean squared error."""
+
+    def apply(self, parameters: Tensor, inputs: Tensor, vectors: Tensor) -> Tensor:
+        """Λ_φ(s, a) x row by row: φ, (B, n + d), (B, n) → (B, n)."""
+
+    def weights(self, parameters: Tensor, inputs: Tensor) -> Tensor:
+        """The diagonal of Λ_φ: shape (n,), or (B, n) if it depends on (s, a)."""
+
+
+@dataclass(frozen=True)
+class UnconditionalMetric:
+    """One matrix for all (s, a): φ is the form's raw numbers."""
+
+    form: Form
+
+    def init(self, generator: torch.Generator, dtype: torch.dtype = torch.float32) -> Tensor:
+        """The identity; nothing is drawn."""
+        return self.form.identity().to(dtype)
+
+    def apply(self, parameters: Tensor, inputs: Tensor, vectors: Tensor) -> Tensor:
+        """Λ_φ x for each row x."""
+        return self.form.apply(parameters, vectors)
+
+    def weights(self, parameters: Tensor, inputs: Tensor) -> Tensor:
+        """The diagonal of Λ_φ, shape (n,)."""
+        return self.form.diagonal(parameters)
+
+
+@dataclass(frozen=True)
+class ConditionalMetric:
+    """A matrix for each (s, a): a perceptron gives the form's raw numbers.
+
+    Attributes:
+        form: turns raw numbers into a matrix.
+        network: maps (s, a), shape (B, n + d), to raw numbers, shape (B, R).
+    """
+
+    form: Form
+    network: MLP
+
+    def init(self, generator: torch.Generator, dtype: torch.dtype = torch.float32) -> Tensor:
+        """Random hidden layers under a last layer that is constant at the identity."""
+        raw = self.form.identity().to(dtype)
+        fan_in_and_bias, num_outputs = self.network.shapes[-1]
+        drawn = self.network.init(generator, dtype)
+        below = drawn[: self.network.num_parameters - fan_in_and_bias * num_outputs]
+        zeros = drawn.new_zeros((fan_in_and_bias - 1) * num_outputs)
+        return torch.cat([below, zeros, raw])
+
+    def apply(self, parameters: Tensor, inputs: Tensor, vectors: Tensor) -> Tensor:
+        """Λ_φ(s, a) x for each row x."""
+        return self.form.apply(self.network(parameters, inputs), vectors)
+
+    def weights(self, parameters: Tensor, inputs: Tensor) -> Tensor:
+        """The diagonal of Λ_φ(s, a), shape (B, n)."""
+        return self.form.diagonal(self.network(parameters, inputs))
+
+
+def metric_gradient(
+    metric: Metric, parameters: Tensor, inputs: Tensor, left: Tensor, right: Tensor
+) -> Tensor:
+    """∇_φ Σ_b leftᵀ Λ_φ(s, a) right: φ, (B, n + d), (B, n), (B, n) → φ's shape."""
+    pullback = torch.func.vjp(lambda p: metric.apply(p, inputs, right), parameters)[1]
+    gradient: Tensor = pullback(left)[0]
+    return gradient

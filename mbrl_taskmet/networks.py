@@ -1,0 +1,264 @@
+"""Networks on plain tensors, and their linearisations.
+
+The method asks three things of a network at a point: its outputs, the product of its
+Jacobian with a tangent of the parameters (`jvp`), and with a cotangent of the outputs (`vjp`).
+`ModuleNetwork` gets them from `torch.func` for any `torch.nn.Module`; `MLP` has them as a
+few matrix products on cached activations. The parameters of a network are one flat vector, so
+that solvers and optimisers are plain linear algebra.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+
+class Linearization(Protocol):
+    """A network f(θ, x) around one θ and one batch x; J is its Jacobian in θ."""
+
+    @property
+    def outputs(self) -> Tensor:
+        """f(θ, x), shape (B, outputs)."""
+
+    def jvp(self, tangent: Tensor) -> Tensor:
+        """J u for a tangent u of the parameters: (P,) → (B, outputs)."""
+
+    def vjp(self, cotangent: Tensor) -> Tensor:
+        """Jᵀ c for a cotangent c of the outputs: (B, outputs) → (P,)."""
+
+    def input_vjp(self, cotangent: Tensor) -> Tensor:
+        """(∂f/∂x)ᵀ c: (B, outputs) → (B, inputs)."""
+
+    def curvature_vjp(self, tangent: Tensor, cotangent: Tensor) -> Tensor:
+        """∇_θ⟨c, J(θ) u⟩, the network's own curvature: (P,), (B, outputs) → (P,)."""
+
+
+class Network(Protocol):
+    """A function f(θ, x) of a flat parameter vector θ and a batch of inputs x."""
+
+    @property
+    def num_parameters(self) -> int:
+        """P, the length of θ."""
+
+    def init(self, generator: torch.Generator, dtype: torch.dtype = torch.float32) -> Tensor:
+        """Draw θ, shape (P,)."""
+
+    def __call__(self, parameters: Tensor, inputs: Tensor) -> Tensor:
+        """f(θ, x): (P,), (B, inputs) → (B, outputs)."""
+
+    def linearize(self, parameters: Tensor, inputs: Tensor) -> Linearization:
+        """Evaluate f at (θ, x), ready for products with its Jacobian."""
+
+
+class FunctionLinearization:
+    """The linearisation of any differentiable function, by `torch.func`."""
+
+    def __init__(
+        self, function: Callable[[Tensor, Tensor], Tensor], parameters: Tensor, inputs: Tensor
+    ) -> None:
+        self._function = function
+        self._parameters = parameters
+        self._inputs = inputs
+        linearized = torch.func.vjp(function, parameters, inputs)
+        self.outputs: Tensor = linearized[0]
+        self._pullback = linearized[1]
+
+    def jvp(self, tangent: Tensor) -> Tensor:
+        """J u, by forward-mode differentiation."""
+        return self._jvp(self._parameters, tangent)
+
+    def vjp(self, cotangent: Tensor) -> Tensor:
+        """Jᵀ c, by reverse-mode differentiation."""
+        gradient: Tensor = self._pullback(cotangent)[0]
+        return gradient
+
+    def input_vjp(self, cotangent: Tensor) -> Tensor:
+        """(∂f/∂x)ᵀ c, by reverse-mode differentiation."""
+        gradient: Tensor = self._pullback(cotangent)[1]
+        return gradient
+
+    def curvature_vjp(self, tangent: Tensor, cotangent: Tensor) -> Tensor:
+        """∇_θ⟨c, J(θ) u⟩, reverse mode over forward mode."""
+        pullback = torch.func.vjp(lambda p: self._jvp(p, tangent), self._parameters)[1]
+        gradient: Tensor = pullback(cotangent)[0]
+        return gradient
+
+    def _jvp(self, parameters: Tensor, tangent: Tensor) -> Tensor:
+        product: Tensor = torch.func.jvp(
+            lambda p: self._function(p, self._inputs), (parameters,), (tangent,)
+        )[1]
+        return product
+
+
+class ModuleNetwork:
+    """Any `torch.nn.Module` without buffers that change, as a `Network`.
+
+    Args:
+        module: maps (B, inputs) to (B, outputs). Its current parameters are what `init` returns.
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        self._module = module
+        self._shapes = {name: p.shape for name, p in module.named_parameters()}
+
+    @property
+    def num_parameters(self) -> int:
+        """P, the number of the module's parameters."""
+        return sum(shape.numel() for shape in self._shapes.values())
+
+    def init(self, generator: torch.Generator, dtype: torch.dtype = torch.float32) -> Tensor:
+        """The module's own parameters as one vector; the generator is not used."""
+        parameters = [p.detach().flatten() for p in self._module.parameters()]
+        return torch.cat(parameters).to(dtype)
+
+    def __call__(self, parameters: Tensor, inputs: Tensor) -> Tensor:
+        """The module applied to the inputs with these parameters."""
+        sizes = [shape.numel() for shape in self._shapes.values()]
+        values = torch.split(parameters, sizes)
+        named = {n: v.view(s) for (n, s), v in zip(self._shapes.items(), values, strict=True)}
+        outputs: Tensor = torch.func.functional_call(self._module, named, (inputs,))
+        return outputs
+
+    def linearize(self, parameters: Tensor, inputs: Tensor) -> FunctionLinearization:
+        """Evaluate the module, ready for products with its Jacobian."""
+        return FunctionLinearization(self, parameters, inputs)
+
+
+@dataclass(frozen=True)
+class MLP:
+    """A multilayer perceptron with rectified linear units.
+
+    Each layer is one matrix of shape (fan_in + 1, fan_out) whose last row is the bias. Leading
+    dimensions of the parameters make an ensemble: parameters (J, P) and inputs (B, inputs) give
+    outputs (J, B, outputs).
+
+    Attributes:
+        sizes: number of inputs, of each hidden layer's units, and of outputs.
+
+    Raises:
+        ValueError: if there are fewer than two sizes, or one that is not positive.
+    """
+
+    sizes: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.sizes) < 2 or any(size < 1 for size in self.sizes):
+            raise ValueError(
+                f"An MLP needs positive sizes of its inputs, hidden layers and outputs, "
+                f"such as (6, 32, 32, 4); got {self.sizes}."
+            )
+
+    @property
+    def shapes(self) -> tuple[tuple[int, int], ...]:
+        """The shape of each layer's matrix, (fan_in + 1, fan_out)."""
+        return tuple((i + 1, o) for i, o in zip(self.sizes, self.sizes[1:], strict=False))
+
+    @property
+    def num_parameters(self) -> int:
+        """P, the number of weights and biases."""
+        return sum(i * o for i, o in self.shapes)
+
+    def init(self, generator: torch.Generator, dtype: torch.dtype = torch.float32) -> Tensor:
+        """Draw weights and biases uniformly in ±1/√fan_in, as `torch.nn.Linear` does."""
+        layers = [
+            (2 * torch.rand(i * o, generator=generator, dtype=dtype) - 1) / (i - 1) ** 0.5
+            for i, o in self.shapes
+        ]
+        return torch.cat(layers)
+
+    def layers(self, parameters: Tensor) -> tuple[Tensor, ...]:
+        """Views of the parameters as matrices: (…, P) → (…, fan_in + 1, fan_out) each."""
+        parts = torch.split(parameters, [i * o for i, o in self.shapes], -1)
+        return tuple(p.view(*p.shape[:-1], *s) for p, s in zip(parts, self.shapes, strict=True))
+
+    def __call__(self, parameters: Tensor, inputs: Tensor) -> Tensor:
+        """Outputs at the inputs: (…, P), (…, B, inputs) → (…, B, outputs)."""
+        return self.linearize(parameters, inputs).outputs
+
+    def linearize(self, parameters: Tensor, inputs: Tensor) -> "MLPLinearization":
+        """Evaluate the network and keep its activations."""
+        return MLPLinearization(self, parameters, inputs)
+
+
+class MLPLinearization:
+    """The linearisation of an `MLP`: matrix products on cached activations.
+
+    With a_l the activations below layer l (a one appended for the bias), W_l its matrix and M_l
+    the mask of the active units above it, forward mode is żₗ = aₗ Ẇₗ + (ȧₗ) Wₗ, ȧₗ₊₁ = Mₗ ∘ żₗ,
+    and reverse mode is dₗ₋₁ = (dₗ Wₗᵀ) ∘ Mₗ₋₁ with the gradients aₗᵀ dₗ.
+    """
+
+    def __init__(self, network: MLP, parameters: Tensor, inputs: Tensor) -> None:
+        self._network = network
+        self._layers = network.layers(parameters)
+        self._activations: list[Tensor] = []
+        self._masks: list[Tensor] = []
+        hidden = inputs
+        for layer in self._layers[:-1]:
+            hidden = torch.relu(self._push(hidden) @ layer)
+            self._masks.append(hidden > 0)
+        self.outputs = self._push(hidden) @ self._layers[-1]
+
+    def _push(self, hidden: Tensor) -> Tensor:
+        self._activations.append(nn.functional.pad(hidden, (0, 1), value=1.0))
+        return self._activations[-1]
+
+    def jvp(self, tangent: Tensor) -> Tensor:
+        """J u: (…, P) → (…, B, outputs)."""
+        return self._forward_tangents(self._network.layers(tangent))[-1]
+
+    def vjp(self, cotangent: Tensor) -> Tensor:
+        """Jᵀ c: (…, B, outputs) → (…, P)."""
+        gradients = [
+            a.mT @ d for a, d in zip(self._activations, self._cotangents(cotangent), strict=True)
+        ]
+        return _flat(gradients)
+
+    def input_vjp(self, cotangent: Tensor) -> Tensor:
+        """(∂f/∂x)ᵀ c: (…, B, outputs) → (…, B, inputs)."""
+        return self._cotangents(cotangent)[0] @ self._layers[0][..., :-1, :].mT
+
+    def curvature_vjp(self, tangent: Tensor, cotangent: Tensor) -> Tensor:
+        """∇_θ⟨c, J(θ) u⟩: the directional derivative of `vjp` with its cotangent held fixed."""
+        layer_tangents = self._network.layers(tangent)
+        hidden_tangents = self._forward_tangents(layer_tangents)[:-1]
+        cotangents = self._cotangents(cotangent)
+        gradients: list[Tensor] = []
+        cotangent_dot = torch.zeros_like(cotangent)
+        for index in reversed(range(len(self._layers))):
+            gradient = self._activations[index].mT @ cotangent_dot
+            if index > 0:
+                hidden_dot = nn.functional.pad(hidden_tangents[index - 1], (0, 1))
+                gradient = gradient + hidden_dot.mT @ cotangents[index]
+                cotangent_dot = self._masks[index - 1] * (
+                    cotangent_dot @ self._layers[index][..., :-1, :].mT
+                    + cotangents[index] @ layer_tangents[index][..., :-1, :].mT
+                )
+            gradients.insert(0, gradient)
+        return _flat(gradients)
+
+    def _forward_tangents(self, tangents: Sequence[Tensor]) -> list[Tensor]:
+        """The tangent above each layer."""
+        above = self._activations[0] @ tangents[0]
+        found = []
+        for index in range(1, len(self._layers)):
+            above = above * self._masks[index - 1]
+            found.append(above)
+            above = (
+                self._activations[index] @ tangents[index]
+                + above @ self._layers[index][..., :-1, :]
+            )
+        return [*found, above]
+
+    def _cotangents(self, cotangent: Tensor) -> list[Tensor]:
+        """The cotangent above each layer, before its rectifier."""
+        found = [cotangent]
+        for layer, mask in zip(reversed(self._layers[1:]), reversed(self._masks), strict=True):
+            found.insert(0, (found[0] @ layer[..., :-1, :].mT) * mask)
+        return found
+
+
+def _flat(gradients: Sequence[Tensor]) -> Tensor:
+    return torch.cat([g.flatten(-2) for g in gradients], -1)

@@ -1,0 +1,227 @@
+"""The tri-level loop: min_φ L_task(ω*(θ*(φ))), one step on each level.
+
+`ModelBasedUpdate` is the frame that all agents share: a step on the model, a step on the critic
+in that model, and a step that the task asks for. What an agent does otherwise than maximum
+likelihood it says by overriding `fit_model` or `learn_from_task`; `TaskMetUpdate` does the
+latter, with the metric. An update is a pure function of tensors: no hidden state, no autograd
+tape, no decision that depends on a number.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from mbrl_taskmet.batch import Batch
+from mbrl_taskmet.critic import Critic, CriticLinearization
+from mbrl_taskmet.dynamics import DynamicsModel, model_inputs
+from mbrl_taskmet.hypergradient import HypergradientEstimator, PredictionProblem
+from mbrl_taskmet.linear_solvers import LinearSolver
+from mbrl_taskmet.losses import bellman_error, bellman_target, prediction_loss
+from mbrl_taskmet.metric import Metric
+from mbrl_taskmet.train_state import TrainState, adam_step, train_state
+
+Info = dict[str, Tensor]
+"""Scalars that an update reports, by the name under which they are logged."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelBasedUpdate:
+    """One step of maximum-likelihood model learning and of the critic that lives in the model.
+
+    Attributes:
+        model: f_θ and r̂_θ.
+        critic: Q_ω and its soft value.
+        metric: Λ_φ; at its initial φ the identity, so that L_pred is the mean squared error.
+        gamma: γ, the discount.
+        tau: τ, the step of Polyak averaging.
+        model_learning_rate: Adam's step size for θ.
+        critic_learning_rate: Adam's step size for ω.
+    """
+
+    model: DynamicsModel
+    critic: Critic
+    metric: Metric
+    gamma: float = 0.99
+    tau: float = 0.01
+    model_learning_rate: float = 1e-3
+    critic_learning_rate: float = 1e-3
+
+    def init(self, generator: torch.Generator, dtype: torch.dtype = torch.float32) -> TrainState:
+        """Draw a fresh state."""
+        return train_state(
+            self.model.init(generator, dtype),
+            self.critic.init(generator, dtype),
+            self.metric.init(generator, dtype),
+        )
+
+    def __call__(
+        self, state: TrainState, batch: Batch, task_batch: Batch
+    ) -> tuple[TrainState, Info]:
+        """One step on each level.
+
+        Args:
+            state: before the update.
+            batch: for the model, the critic and the model's optimality condition.
+            task_batch: for the task loss. Independent of `batch`, it keeps the sampling noise
+                of the one out of the other; the paper passes the same batch twice.
+
+        Returns:
+            The state after the update, and scalars to log.
+        """
+        state, info = self.fit(state, batch)
+        state, task_info = self.learn_from_task(state, batch, task_batch)
+        return state, info | task_info
+
+    def fit(self, state: TrainState, batch: Batch) -> tuple[TrainState, Info]:
+        """The two inner levels: the model, and the critic in the model."""
+        state, model_info = self.fit_model(state, batch)
+        state, critic_info = self.fit_critic(state, batch)
+        return state, model_info | critic_info
+
+    def fit_model(self, state: TrainState, batch: Batch) -> tuple[TrainState, Info]:
+        """θ ← Adam on L_pred(θ, φ)."""
+        inputs = model_inputs(batch.observations, batch.actions)
+        model = self.model.linearize(state.model, inputs)
+        errors = model.next_observations - batch.next_observations
+        reward_errors = model.rewards - batch.rewards
+        weighted_errors = self.metric.apply(state.metric, inputs, errors)
+        scale = 2 / batch.rewards.shape[0]
+        gradient = model.vjp(scale * weighted_errors, scale * reward_errors)
+        info = {
+            "model_loss": prediction_loss(errors, weighted_errors, reward_errors),
+            "model_mse": errors.square().mean(),
+        }
+        return self.step_model(state, gradient), info
+
+    def step_model(self, state: TrainState, gradient: Tensor) -> TrainState:
+        """θ ← Adam(gradient)."""
+        parameters, optimizer = adam_step(
+            state.model, gradient, state.model_optimizer, self.model_learning_rate
+        )
+        return state._replace(model=parameters, model_optimizer=optimizer)
+
+    def fit_critic(self, state: TrainState, batch: Batch) -> tuple[TrainState, Info]:
+        """ω ← Adam on L_Q(ω, θ), ω̄ ← (1 − τ) ω̄ + τ ω."""
+        inputs = model_inputs(batch.observations, batch.actions)
+        model = self.model.linearize(state.model, inputs)
+        next_values = self.critic.linearize_value(state.target_critic, model.next_observations)
+        targets = bellman_target(model.rewards, batch.terminations, next_values.outputs, self.gamma)
+        critic = self.critic.linearize(state.critic, batch.observations, batch.actions)
+        gradient = critic.vjp(2 / targets.shape[0] * (critic.outputs - targets))
+        parameters, optimizer = adam_step(
+            state.critic, gradient, state.critic_optimizer, self.critic_learning_rate
+        )
+        state = state._replace(
+            critic=parameters,
+            critic_optimizer=optimizer,
+            target_critic=torch.lerp(state.target_critic, parameters, self.tau),
+        )
+        return state, {"critic_loss": bellman_error(critic.outputs, targets)}
+
+    def learn_from_task(
+        self, state: TrainState, batch: Batch, task_batch: Batch
+    ) -> tuple[TrainState, Info]:
+        """What the task loss changes beyond the critic: nothing, for maximum likelihood."""
+        return state, {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskGradientUpdate(ModelBasedUpdate):
+    """An update that knows the task's gradient in the model.
+
+    Attributes:
+        centred: whether the task residual is the model's part of the temporal-difference error
+            only, y(θ) − y, instead of the whole, Q − y. At the critic's optimum ω*(θ) both have
+            the same gradient; before it, the centred one is free of the critic's own error.
+        critic_solver: solves with the critic's Gauss-Newton matrix for v; None takes it for the
+            identity, as OMD and TaskMet do.
+        critic_damping: added to that matrix's diagonal.
+    """
+
+    centred: bool = True
+    critic_solver: LinearSolver | None = None
+    critic_damping: float = 1e-3
+
+    def task_gradient(self, state: TrainState, batch: Batch) -> tuple[Tensor, Info]:
+        """g_θ = dL_task(ω*(θ))/dθ = −∇_θ⟨∇_ω L_Q(ω, θ), v⟩ with v = (∂²_ω L_Q)⁻¹ ∇_ω L_task.
+
+        Since ω enters L_Q only through Q, g_θ = mean_B[2 Σ_j (∂Q_j/∂ω v) ∇_θ y(θ)]: one
+        forward-mode product of the critic and one reverse-mode pass through the model's target
+        y(θ) = r̂ + γ m V̄(ŝ′) (OMD, arXiv 2106.03273, section 4).
+
+        Returns:
+            g_θ of θ's shape, and the task loss.
+        """
+        scale = 2 / batch.rewards.shape[0]
+        continues = 1 - batch.terminations
+        true_values = self.critic.linearize_value(state.target_critic, batch.next_observations)
+        targets = bellman_target(batch.rewards, batch.terminations, true_values.outputs, self.gamma)
+        inputs = model_inputs(batch.observations, batch.actions)
+        model = self.model.linearize(state.model, inputs)
+        model_values = self.critic.linearize_value(state.target_critic, model.next_observations)
+        model_targets = bellman_target(
+            model.rewards, batch.terminations, model_values.outputs, self.gamma
+        )
+        critic = self.critic.linearize(state.critic, batch.observations, batch.actions)
+
+        predicted = model_targets.expand_as(critic.outputs) if self.centred else critic.outputs
+        v = critic.vjp(scale * (predicted - targets))
+        if self.critic_solver is not None:
+            v = self._solve_critic(self.critic_solver, critic, scale, v)
+        sensitivity = scale * critic.jvp(v).sum(0)
+        gradient = model.vjp(
+            model_values.input_vjp(self.gamma * continues * sensitivity), sensitivity
+        )
+        return gradient, {"task_loss": bellman_error(critic.outputs, targets)}
+
+    def _solve_critic(
+        self, solver: LinearSolver, critic: CriticLinearization, scale: float, v: Tensor
+    ) -> Tensor:
+        """(∂²_ω L_Q)⁻¹ v, where ∂²_ω L_Q is taken as mean_B[2 Jᵀ J], block by block of ω."""
+
+        def product(u: Tensor) -> Tensor:
+            curved = critic.vjp(scale * critic.jvp(u.view_as(v))).flatten()
+            return curved + self.critic_damping * u
+
+        return solver(product, v.flatten()).vector.view_as(v)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskMetUpdate(TaskGradientUpdate):
+    """Maximum likelihood under a metric that learns from the task (arXiv 2312.05250).
+
+    Attributes:
+        hypergradient: carries g_θ over to φ.
+        metric_learning_rate: Adam's step size for φ.
+    """
+
+    hypergradient: HypergradientEstimator
+    metric_learning_rate: float = 1e-3
+
+    def learn_from_task(
+        self, state: TrainState, batch: Batch, task_batch: Batch
+    ) -> tuple[TrainState, Info]:
+        """φ ← Adam(g_φ), g_φ = dL_task(ω*(θ*(φ)))/dφ.
+
+        φ weighs the dynamics alone, and the curvature of L_pred has no entries between the
+        dynamics and the reward, so that the reward network stays out of the solve.
+        """
+        gradient, info = self.task_gradient(state, task_batch)
+        problem = PredictionProblem(
+            self.model.dynamics,
+            self.metric,
+            inputs=model_inputs(batch.observations, batch.actions),
+            targets=batch.next_observations,
+        )
+        dynamics, _ = self.model.split(state.model)
+        dynamics_gradient, _ = self.model.split(gradient)
+        estimate = self.hypergradient(problem, dynamics, state.metric, dynamics_gradient)
+        parameters, optimizer = adam_step(
+            state.metric, estimate.gradient, state.metric_optimizer, self.metric_learning_rate
+        )
+        info |= {
+            "hypergradient_norm": torch.linalg.vector_norm(estimate.gradient),
+            "solver_residual": estimate.relative_residual,
+        }
+        return state._replace(metric=parameters, metric_optimizer=optimizer), info
