@@ -3,8 +3,10 @@
 Acting, replay, logging and files are Stable-Baselines3's; the learning is one pure update a step.
 """
 
+import io
 import math
 from dataclasses import fields
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -284,6 +286,24 @@ class ModelBasedAlgorithm(OffPolicyAlgorithm):
             reset_num_timesteps,
             progress_bar,
         )
+
+    @classmethod
+    def load(cls, path: str | Path | io.BufferedIOBase, *args: Any, **kwargs: Any) -> Self:
+        """Load a saved agent; as in Stable-Baselines3.
+
+        Raises:
+            FileNotFoundError: if there is no such file.
+            ValueError: if the file is damaged, holds another agent, or belongs to an environment
+                with other spaces.
+        """
+        try:
+            return super().load(path, *args, **kwargs)
+        except (AssertionError, AttributeError, KeyError, RuntimeError, ValueError) as error:
+            raise ValueError(
+                f"{path} cannot be loaded as {cls.__name__} here ({str(error).rstrip('.')}): check "
+                "that the file is whole, and load it with the class it was saved by and an "
+                "environment of the same spaces."
+            ) from error
 
     def _excluded_save_params(self) -> list[str]:
         return [*super()._excluded_save_params(), "learner", "_info"]

@@ -4,13 +4,13 @@ The defaults are what was measured to work best; `PUBLISHED` holds what the Task
 (arXiv 2312.05250, appendix) used, where that differs.
 """
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, TypeVar
 
 from ..hypergradient import FullHessian, HypergradientEstimator, ImplicitGradient
 from ..linear_solvers import NormalEquationCG
+from ..suggestion import did_you_mean
 
 Preset = Literal["default", "published"]
 Config = TypeVar("Config", bound="AgentConfig")
@@ -172,7 +172,9 @@ def configure(
     names = [f.name for f in fields(config_class)]
     for name in hyperparameters:
         if name not in names:
-            nearest = difflib.get_close_matches(name, names, 1, 0)[0]
-            raise TypeError(f"There is no hyperparameter {name!r}; did you mean {nearest!r}?")
+            raise TypeError(
+                f"{config_class.__name__} has no hyperparameter {name!r}."
+                f"{did_you_mean(name, names)}"
+            )
     chosen = PUBLISHED[config_class] if preset == "published" else {}
     return config_class(**{**chosen, **hyperparameters})

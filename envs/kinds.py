@@ -5,13 +5,13 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
+from ..suggestion import did_you_mean
 from .action_echo import ActionEcho
 from .autoregressive import Autoregressive
 from .gaussian import Gaussian
 from .process import DistractorProcess
 from .redundant import Redundant
 from .sinusoid import Sinusoid
-from .validation import did_you_mean
 
 DISTRACTOR_KINDS: dict[str, type[DistractorProcess[Any]]] = {
     "gaussian": Gaussian,

@@ -7,8 +7,8 @@ from typing import Any
 
 import gymnasium as gym
 
+from ..suggestion import did_you_mean
 from .process import DistractorProcess, FloatArray
-from .validation import did_you_mean
 from .wrapper import DistractorWrapper
 
 # Each id, and the environment that gets the distractors.

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
 import numbers
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -45,9 +43,3 @@ def check_non_negative(name: str, value: Any) -> None:
     check_real(name, value)
     if not 0 <= value < np.inf:
         raise ValueError(f"{name} must be finite and not negative, got {value}: pass 0 or more.")
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return " Did you mean 'nearest'?", or nothing if no known name is near."""
-    nearest = difflib.get_close_matches(name, list(known), n=1)
-    return f" Did you mean {nearest[0]!r}?" if nearest else ""

@@ -95,7 +95,7 @@ def append(folder: Path, config: TrainingConfig) -> None:
         writer = csv.writer(file)
         if is_new:
             writer.writerow(COLUMNS)
-        for row in csv.DictReader(RunFolder(folder).evaluations.open()):
+        for row in RunFolder(folder).read_evaluations():
             writer.writerow(
                 [
                     agent,

@@ -79,6 +79,10 @@ class RunFolder:
         self.path.mkdir(parents=True)
         self.config.write_text(json.dumps(config, indent=2) + "\n")
 
+    def read_evaluations(self) -> list[dict[str, str]]:
+        """A row for each evaluation so far, by column."""
+        return list(csv.DictReader(self.evaluations.open()))
+
     def read_weights(self) -> tuple[list[str], NDArray[np.float64], NDArray[np.float64]]:
         """Names of the dimensions, timesteps of shape (T,), and weights of shape (T, n).
 

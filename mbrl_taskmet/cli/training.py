@@ -127,7 +127,7 @@ def train(config: TrainingConfig, folder: Path, report: Report) -> None:
             ) from error
         raise
     agent.save(run.agent)
-    draw_weights(*run.read_weights(), mask, run.figure)
+    draw_weights(*run.read_weights(), run.figure, mask)
     agent.logger.close()
 
 

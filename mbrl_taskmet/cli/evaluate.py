@@ -1,0 +1,62 @@
+"""`mbrl-taskmet evaluate`: the return of a trained agent."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+import tyro
+from rich.console import Console
+from rich.table import Table
+from stable_baselines3.common.evaluation import evaluate_policy
+
+from mbrl_taskmet.cli.run_folder import RunFolder, RunFolderError, find_runs
+from mbrl_taskmet.cli.training import TrainingConfig
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Let trained agents act greedily and report their returns."""
+
+    run_folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
+    """Folder of a run, or of the runs of several seeds."""
+
+    episodes: int = 20
+    """Episodes for each agent."""
+
+    seed: int = 2_000_000
+    """Of the environments; apart from those of training."""
+
+    json: bool = False
+    """Print JSON instead of a table."""
+
+    def run(self, console: Console) -> int:
+        """Evaluate each run."""
+        if self.episodes < 1:
+            raise ValueError("--episodes must be positive.")
+        torch.set_num_threads(1)
+        results = [self._evaluate(run) for run in find_runs(self.run_folder)]
+        if self.json:
+            print(json.dumps(results, indent=2))
+            return 0
+        table = Table("run", "episodes", "mean return", "std", "min", "max")
+        for result in results:
+            returns = np.array(result["episode_returns"])
+            numbers = (returns.mean(), returns.std(), returns.min(), returns.max())
+            cells = [f"{number:.1f}" for number in numbers]
+            table.add_row(result["run"], str(len(returns)), *cells)
+        console.print(table)
+        return 0
+
+    def _evaluate(self, run: RunFolder) -> dict[str, Any]:
+        config = TrainingConfig.from_json(run.read_config())
+        if not run.agent.exists():
+            raise RunFolderError(f"{run.path} holds no agent.zip yet: let the run end.")
+        # As many environments as episodes, so that the policy acts on all of them at once.
+        env = config.environment.make(self.episodes, self.seed)
+        agent = config.agent.load(run.agent, env=env, device=config.device)
+        returns, _ = evaluate_policy(agent, env, self.episodes, return_episode_rewards=True)
+        env.close()
+        return {"run": str(run.path), "episode_returns": returns}

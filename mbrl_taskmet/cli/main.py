@@ -1,0 +1,74 @@
+"""The command line: `mbrl-taskmet train | evaluate | weights`."""
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Any, Protocol, Union
+
+import tyro
+from rich.console import Console
+
+from mbrl_taskmet.agents import AGENTS
+from mbrl_taskmet.cli.evaluate import Evaluate
+from mbrl_taskmet.cli.train import train_command
+from mbrl_taskmet.cli.weights import Weights
+from mbrl_taskmet.suggestion import did_you_mean
+
+
+class Command(Protocol):
+    """What a sub-command's options do."""
+
+    def run(self, console: Console) -> int:
+        """Do it, and return the exit status."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        arguments: in place of the process's own.
+
+    Returns:
+        The exit status: 0, 1 if a run failed, 2 if the input was refused.
+    """
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        _check_agent(arguments)
+        commands: Any = Union[  # noqa: UP007  (its members are made at run time)
+            tuple(
+                Annotated[command, tyro.conf.subcommand(name)]
+                for name, command in {
+                    "train": train_command(arguments),
+                    "evaluate": Evaluate,
+                    "weights": Weights,
+                }.items()
+            )
+        ]
+        command: Command = tyro.cli(
+            commands,
+            prog="mbrl-taskmet",
+            description="Model-based reinforcement learning with task-driven metrics.",
+            args=arguments,
+            config=(tyro.conf.CascadeSubcommandArgs, tyro.conf.OmitArgPrefixes),
+        )
+        return command.run(Console())
+    except (ValueError, OSError, ImportError) as error:
+        print(f"mbrl-taskmet: {error}", file=sys.stderr)
+        return 2
+    except FloatingPointError as error:
+        print(f"mbrl-taskmet: {error}", file=sys.stderr)
+        return 1
+
+
+def _check_agent(arguments: Sequence[str]) -> None:
+    """Refuse an unknown agent with the nearest name."""
+    if len(arguments) > 1 and arguments[0] == "train":
+        name = arguments[1]
+        if name not in AGENTS and not name.startswith("-"):
+            raise ValueError(
+                f"There is no agent {name!r}: choose one of {', '.join(AGENTS)}."
+                f"{did_you_mean(name, AGENTS)}"
+            )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

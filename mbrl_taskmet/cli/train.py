@@ -1,0 +1,137 @@
+"""`mbrl-taskmet train`: one run for each seed, side by side."""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass, field, make_dataclass
+from pathlib import Path
+from typing import Annotated, Any, Union
+
+import tyro
+from rich.console import Console
+
+from mbrl_taskmet.agents import AGENTS, AgentConfig
+from mbrl_taskmet.agents.config import Preset, configure
+from mbrl_taskmet.cli.environments import EnvironmentConfig
+from mbrl_taskmet.cli.parallel import train_all
+from mbrl_taskmet.cli.run_folder import RunFolder, RunFolderError
+from mbrl_taskmet.cli.training import TrainingConfig
+from mbrl_taskmet.cli.weights import show_weights
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train:
+    """Train an agent, one run for each seed."""
+
+    environment: EnvironmentConfig
+    """The environment."""
+
+    preset: Preset = "default"
+    """`default`, or `published` for the paper's settings; options given beside it win."""
+
+    seeds: tuple[int, ...] = (0,)
+    """One run for each."""
+
+    timesteps: int = 50_000
+    """Environment steps of each run."""
+
+    eval_every: int = 2_000
+    """Environment steps between two evaluations."""
+
+    eval_episodes: int = 10
+    """Episodes in an evaluation."""
+
+    folder: Path | None = None
+    """Where the runs go, in a folder for each seed; if not given,
+    `runs/<agent>-<environment>-<distractors>`."""
+
+    jobs: int | None = None
+    """Runs at a time; as many as processor cores if not given."""
+
+    device: str = "cpu"
+    """Where the learning happens."""
+
+    @property
+    def hyperparameters(self) -> AgentConfig:
+        """Of the chosen agent."""
+        chosen: AgentConfig = self.agent  # type: ignore[attr-defined]  # added by train_command
+        return chosen
+
+    def run(self, console: Console) -> int:
+        """Train, and show returns and weights."""
+        runs = self._plan()
+        # What can be refused is refused before anything is written.
+        for config in runs.values():
+            config.make_agent()
+        for folder in runs:
+            if folder.exists():
+                raise RunFolderError(
+                    f"The run folder {folder} already exists: delete it, or choose another "
+                    "place with --folder."
+                )
+        failures = train_all(runs, console, jobs=self.jobs)
+        for folder, error in failures.items():
+            console.print(f"[red]{folder}: {error}[/red]")
+        finished = [RunFolder(folder) for folder in runs if folder not in failures]
+        if finished:
+            show_weights(finished, console)
+        for run in finished:
+            console.print(f"{run.path}: {_final_return(run)}, picture in {run.figure.name}")
+        return 1 if failures else 0
+
+    def _plan(self) -> dict[Path, TrainingConfig]:
+        for name in ("timesteps", "eval_every", "eval_episodes"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"--{name.replace('_', '-')} must be positive.")
+        if not self.seeds or len(set(self.seeds)) < len(self.seeds) or min(self.seeds) < 0:
+            raise ValueError("--seeds must be one or more different numbers from 0 up.")
+        name = next(n for n, a in AGENTS.items() if a.config_class is type(self.hyperparameters))
+        env = self.environment.env.rpartition("/")[2].rpartition(":")[2]
+        parent = self.folder or Path("runs") / f"{name}-{env}-{self.environment.num_distractors}"
+        return {
+            parent / f"seed-{seed}": TrainingConfig(
+                self.hyperparameters,
+                self.environment,
+                timesteps=self.timesteps,
+                seed=seed,
+                eval_every=self.eval_every,
+                eval_episodes=self.eval_episodes,
+                device=self.device,
+            )
+            for seed in self.seeds
+        }
+
+
+def train_command(arguments: Sequence[str]) -> type[Train]:
+    """`Train` with the agents as its sub-commands, their defaults those of the preset asked for.
+
+    Args:
+        arguments: of the command line, in which `--preset` decides the other options' defaults.
+    """
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--preset", default="default")
+    preset = parser.parse_known_args(arguments)[0].preset
+    agents: Any = Union[  # noqa: UP007  (its members are made at run time)
+        tuple(
+            Annotated[
+                agent.config_class,
+                tyro.conf.subcommand(name, default=configure(agent.config_class, preset, {})),
+            ]
+            for name, agent in AGENTS.items()
+        )
+    ]
+    return make_dataclass(
+        "Train",
+        [("agent", agents, field())],
+        bases=(Train,),
+        namespace={"__doc__": Train.__doc__},
+        frozen=True,
+        kw_only=True,
+    )
+
+
+def _final_return(run: RunFolder) -> str:
+    rows = run.read_evaluations()[-5:]
+    if not rows:
+        return "no evaluation"
+    mean = sum(float(row["episode_return"]) for row in rows) / len(rows)
+    return f"return {mean:.1f} over the last {len(rows)} evaluation(s)"

@@ -1,0 +1,79 @@
+"""`mbrl-taskmet weights`: which dimensions matter, as a table, a picture or JSON."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import tyro
+from rich.console import Console
+
+from mbrl_taskmet.agents import MetricWeights
+from mbrl_taskmet.cli.figures import draw_weights
+from mbrl_taskmet.cli.run_folder import RunFolder, RunFolderError, find_runs
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Show the learned weights of a run, or the mean over the runs of several seeds."""
+
+    run_folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
+    """Folder of a run, or of the runs of several seeds."""
+
+    rows: int = 20
+    """Dimensions to show, heaviest first; 0 for all."""
+
+    json: bool = False
+    """Print JSON instead of a table."""
+
+    png: Path | None = None
+    """Also draw the weights and their course over training into this file."""
+
+    def run(self, console: Console) -> int:
+        """Show them."""
+        runs = find_runs(self.run_folder)
+        if self.rows < 0:
+            raise ValueError("--rows must not be negative.")
+        if self.json:
+            print(json.dumps(mean_weights(runs).as_dict(), indent=2))
+        else:
+            show_weights(runs, console, self.rows)
+        if self.png is not None:
+            names, timesteps, weights = _mean_course(runs)
+            draw_weights(names, timesteps, weights, self.png)
+        return 0
+
+
+def show_weights(runs: Sequence[RunFolder], console: Console, rows: int = 20) -> None:
+    """Print the final weights as a table, with their range over the runs.
+
+    Args:
+        runs: of one environment.
+        console: where to.
+        rows: dimensions to show; 0 for all.
+    """
+    table = mean_weights(runs).table(rows or None)
+    table.title = "Learned weights" if len(runs) == 1 else f"Weights, mean of {len(runs)} runs"
+    console.print(table)
+
+
+def mean_weights(runs: Sequence[RunFolder]) -> MetricWeights:
+    """The final weights, averaged over runs of one environment."""
+    names, _, weights = _mean_course(runs)
+    return MetricWeights(tuple(names), weights[-1])
+
+
+def _mean_course(
+    runs: Sequence[RunFolder],
+) -> tuple[list[str], np.ndarray, np.ndarray]:
+    courses = [run.read_weights() for run in runs]
+    names, timesteps, _ = courses[0]
+    for run, (other_names, other_timesteps, _) in zip(runs, courses, strict=True):
+        if other_names != names or not np.array_equal(other_timesteps, timesteps):
+            raise RunFolderError(
+                f"{run.path} has other dimensions or steps than {runs[0].path}: "
+                "ask for one run at a time."
+            )
+    return names, timesteps, np.mean([weights for _, _, weights in courses], axis=0)
