@@ -37,6 +37,14 @@ class MetricWeights:
             for i in np.argsort(-self.weights, kind="stable")
         }
 
+    def __str__(self) -> str:
+        """One line for each dimension, heaviest first."""
+        width = max(len(name) for name in self.names)
+        return "\n".join(
+            f"{entry['rank']:>4}  {name:<{width}}  {entry['weight']:.3f}"
+            for name, entry in self.as_dict().items()
+        )
+
     def table(self, rows: int | None = None) -> Table:
         """A table, heaviest first.
 
