@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 
 demo: $(VENV)/installed
 	rm -rf demo
-	$(BIN)/mbrl-taskmet train taskmet --num-distractors 16 --seeds 0 1 --timesteps 30000 --folder demo
+	$(BIN)/mbrl-taskmet train taskmet --num-distractors 16 --seeds 0 1 --timesteps 50000 --folder demo
 
 test: $(VENV)/installed
 	$(BIN)/python -m pytest

@@ -3,8 +3,10 @@
 Acting, replay, logging and files are Stable-Baselines3's; the learning is one pure update a step.
 """
 
+import copy
 import io
 import math
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -13,11 +15,14 @@ import numpy as np
 import torch
 from gymnasium import spaces
 from stable_baselines3.common.buffers import ReplayBuffer
+from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.policies import BasePolicy
-from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback
+from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, TrainFreq
+from stable_baselines3.common.vec_env import VecEnv
 
 from ..batch import Batch
+from ..compilation import Compile, should_compile
 from ..dynamics import DynamicsModel, model_inputs
 from ..metric import Diagonal, Metric, UnconditionalMetric
 from ..trilevel import Info, ModelBasedUpdate
@@ -61,6 +66,7 @@ class ModelBasedAlgorithm(OffPolicyAlgorithm):
     policy: SoftQPolicy
     replay_buffer: TransitionBuffer
     learner: Learner
+    compile: Compile
 
     def __init__(
         self,
@@ -98,17 +104,21 @@ class ModelBasedAlgorithm(OffPolicyAlgorithm):
         )
         self.__dict__.update({f.name: getattr(config, f.name) for f in fields(config)})
         self.dimension_names: tuple[str, ...] = ()
+        self.saved_by = type(self).__name__  # in a checkpoint, the class that wrote it
         self._info: Info = {}
-        if env is not None:
-            check_spaces(self.observation_space, self.action_space)
+        # Told what is about to take long; whoever shows progress otherwise replaces it.
+        self.announce: Callable[[str], None] = print if verbose >= 1 else lambda message: None
         if _init_setup_model:
             self._setup_model()
 
     @property
     def config(self) -> AgentConfig:
         """The hyperparameters in force."""
-        names = [f.name for f in fields(self.config_class)]
-        return self.config_class(**{name: getattr(self, name) for name in names})
+        values = {f.name: getattr(self, f.name) for f in fields(self.config_class)}
+        # A checkpoint turns tuples into lists.
+        return self.config_class(
+            **{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        )
 
     @property
     def num_dimensions(self) -> int:
@@ -116,16 +126,29 @@ class ModelBasedAlgorithm(OffPolicyAlgorithm):
         assert isinstance(self.observation_space, spaces.Box)
         return int(self.observation_space.shape[0])
 
+    @staticmethod
+    def _wrap_env(env: GymEnv, verbose: int = 0, monitor_wrapper: bool = True) -> VecEnv:
+        check_spaces(env.observation_space, env.action_space)
+        return OffPolicyAlgorithm._wrap_env(env, verbose, monitor_wrapper)
+
     def _setup_model(self) -> None:
-        config = self.config
+        if self.saved_by != type(self).__name__:
+            raise ValueError(f"it was saved by {self.saved_by}")
+        config, policy_kwargs, action_space = self.config, self.policy_kwargs, self.action_space
         self.policy_kwargs = {
             "net_arch": config.critic_hidden,
             "temperature": config.temperature,
             "exploration_epsilon": config.exploration_epsilon,
-        } | self.policy_kwargs
+            **policy_kwargs,
+        }
+        random_actions = copy.deepcopy(action_space)
         super()._setup_model()
-        if not self.dimension_names:
-            self.dimension_names = self._find_dimension_names()
+        # Kept as given, so that a configuration changed at loading is not overruled.
+        self.policy_kwargs = policy_kwargs
+        if self.num_timesteps > 0:
+            # A loaded agent goes on where Stable-Baselines3 has just seeded its actions anew.
+            self.action_space = random_actions
+        self.dimension_names = tuple(self.dimension_names) or self._find_dimension_names()
         # One seed, and a stream of its own for each purpose.
         learning, acting = np.random.SeedSequence(self.seed).generate_state(2)
         self.policy.generator.manual_seed(int(acting))
@@ -133,13 +156,15 @@ class ModelBasedAlgorithm(OffPolicyAlgorithm):
             self._make_update(),
             torch.Generator().manual_seed(int(learning)),
             self.device,
-            compile=config.compile,
         )
         self._show_critic_to_policy()
 
     def _find_dimension_names(self) -> tuple[str, ...]:
         if self.env is not None and self.env.has_attr("dimension_names"):
-            return tuple(self.env.get_attr("dimension_names")[0])
+            names = tuple(self.env.get_attr("dimension_names")[0])
+            # A wrapper in between may have added or removed dimensions.
+            if len(names) == self.num_dimensions:
+                return names
         return tuple(f"observation_{i}" for i in range(self.num_dimensions))
 
     def _make_update(self) -> ModelBasedUpdate:
@@ -218,9 +243,21 @@ class ModelBasedAlgorithm(OffPolicyAlgorithm):
         infos: list[dict[str, Any]],
     ) -> None:
         assert isinstance(new_obs, np.ndarray)
-        if not (np.isfinite(new_obs).all() and np.isfinite(reward).all()):
-            self._refuse_non_finite(new_obs, reward)
+        # Where an episode ended, what `new_obs` holds is the first observation of the next.
+        ends = [
+            info["terminal_observation"] for info, done in zip(infos, dones, strict=True) if done
+        ]
+        seen = np.concatenate([new_obs, ends]) if ends else new_obs
+        if not (np.isfinite(seen).all() and np.isfinite(reward).all()):
+            self._refuse_non_finite(seen, reward)
         super()._store_transition(replay_buffer, buffer_action, new_obs, reward, dones, infos)
+
+    def _setup_learn(self, *args: Any, **kwargs: Any) -> tuple[int, BaseCallback]:
+        prepared = super()._setup_learn(*args, **kwargs)
+        assert isinstance(self._last_obs, np.ndarray)
+        if not np.isfinite(self._last_obs).all():
+            self._refuse_non_finite(self._last_obs, np.zeros(0))
+        return prepared
 
     def _refuse_non_finite(self, observations: np.ndarray, rewards: np.ndarray) -> None:
         if np.isfinite(observations).all():
@@ -278,6 +315,11 @@ class ModelBasedAlgorithm(OffPolicyAlgorithm):
         """
         if total_timesteps < 1:
             raise ValueError(f"total_timesteps must be positive; got {total_timesteps}.")
+        assert isinstance(self.train_freq, TrainFreq)
+        rounds = total_timesteps // (self.n_envs * self.train_freq.frequency)
+        updates = total_timesteps if self.gradient_steps < 0 else rounds * self.gradient_steps
+        if should_compile(self.compile, updates):
+            self.learner.compile(lambda: self.announce("compiling (a minute)"))
         return super().learn(
             total_timesteps,
             callback,
@@ -298,15 +340,20 @@ class ModelBasedAlgorithm(OffPolicyAlgorithm):
         """
         try:
             return super().load(path, *args, **kwargs)
-        except (AssertionError, AttributeError, KeyError, RuntimeError, ValueError) as error:
+        except OSError:
+            raise
+        except Exception as error:  # a damaged file can end in any of them
+            # Stable-Baselines3 meets a refused parameter with a KeyError of its own.
+            refusal = error.__context__ if isinstance(error, KeyError) else None
+            reason = " ".join(str(refusal or error).split()).rstrip(".")
             raise ValueError(
-                f"{path} cannot be loaded as {cls.__name__} here ({str(error).rstrip('.')}): check "
-                "that the file is whole, and load it with the class it was saved by and an "
-                "environment of the same spaces."
+                f"{path} cannot be loaded as {cls.__name__} here ({reason}): check that the file "
+                "is whole, and load it with the class it was saved by and an environment of the "
+                "same spaces."
             ) from error
 
     def _excluded_save_params(self) -> list[str]:
-        return [*super()._excluded_save_params(), "learner", "_info"]
+        return [*super()._excluded_save_params(), "learner", "announce", "_info"]
 
     def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
         return ["policy", "learner"], []

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, TypeVar
 
+from ..compilation import Compile
 from ..hypergradient import FullHessian, HypergradientEstimator, ImplicitGradient
 from ..linear_solvers import NormalEquationCG
 from ..suggestion import did_you_mean
@@ -58,9 +59,10 @@ class AgentConfig:
     model_hidden: tuple[int, ...] = (32, 32)
     """Hidden layers of the dynamics and reward networks: the model's capacity."""
 
-    compile: bool = False
-    """Whether to compile the update into one graph: four times faster after a wait of up to a
-    minute the first time, so worth it for runs of some 20,000 steps. Needs a C++ compiler."""
+    compile: Compile = "auto"
+    """Whether to compile the update into one graph, which makes it four times faster after a
+    wait of up to a minute the first time. By default, where a C++ compiler is at hand and the run
+    is long enough to repay it."""
 
     def __post_init__(self) -> None:
         for name in ("learning_rate", "model_learning_rate", "temperature"):

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from ..batch import Batch
+from ..compilation import CompiledFunction
 from ..train_state import AdamState, TrainState
 from ..trilevel import Info, ModelBasedUpdate
 
@@ -21,7 +22,6 @@ class Learner:
         generator: drives the initial parameters and the replay's sampling.
         device: where the state lies.
         dtype: of the state.
-        compile: whether to compile the update into one graph when it is first called.
     """
 
     def __init__(
@@ -30,15 +30,20 @@ class Learner:
         generator: torch.Generator,
         device: torch.device,
         dtype: torch.dtype = torch.float32,
-        *,
-        compile: bool = False,
     ) -> None:
         self.update = update
-        self._full, self._fit = update.__call__, update.fit
-        if compile:
-            self._full, self._fit = _compiled(self._full), _compiled(self._fit)
+        self._call: Callable[..., tuple[TrainState, Info]] = update
         self.generator = generator
         self.state = _map(lambda tensor: tensor.to(device), update.init(generator, dtype))
+
+    def compile(self, announce: Callable[[], None]) -> None:
+        """Compile the update when it is next called, if it is not compiled already.
+
+        Args:
+            announce: called just before.
+        """
+        if self._call is self.update:
+            self._call = CompiledFunction(self.update.__call__, announce)
 
     def step(self, batch: Batch, task_batch: Batch, *, task: bool = True) -> Info:
         """Replace the state by the updated one.
@@ -53,9 +58,9 @@ class Learner:
         """
         with torch.no_grad():
             if task:
-                self.state, info = self._full(self.state, batch, task_batch)
+                self.state, info = self._call(self.state, batch, task_batch)
             else:
-                self.state, info = self._fit(self.state, batch)
+                self.state, info = self.update.fit(self.state, batch)
         return info
 
     def state_dict(self) -> dict[str, Tensor]:
@@ -81,11 +86,6 @@ class Learner:
         self.generator.set_state(state_dict["generator"].cpu())
         tensors = iter([state_dict[name].to(expected[name]) for name in _flatten(self.state)])
         self.state = _map(lambda _: next(tensors), self.state)
-
-
-def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    # A wrapper in C++ instead of Python halves the time between kernels.
-    return torch.compile(function, fullgraph=True, dynamic=False, options={"cpp_wrapper": True})
 
 
 def _flatten(state: TrainState) -> dict[str, Tensor]:

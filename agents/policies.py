@@ -64,8 +64,18 @@ class SoftQPolicy(BasePolicy):
             action = action.squeeze(-1)
         return action + self._first_action
 
+    def get_extra_state(self) -> Tensor:
+        """The generator's state, so that a loaded policy draws on where the saved one stopped."""
+        return self.generator.get_state()
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Put a saved generator's state in place."""
+        self.generator.set_state(state.cpu())
+
     def _get_constructor_parameters(self) -> dict[str, Any]:
-        return super()._get_constructor_parameters() | {
+        return {
+            "observation_space": self.observation_space,
+            "action_space": self.action_space,
             "lr_schedule": self._dummy_schedule,
             "net_arch": self.net_arch,
             "temperature": self.critic.temperature,

@@ -92,12 +92,8 @@ class GaussNewton:
     ) -> MatVec:
         """The product with the Gauss-Newton matrix."""
         scale = 2 / problem.inputs.shape[-2]
-
-        def product(u: Tensor) -> Tensor:
-            weighted = problem.metric.apply(metric_parameters, problem.inputs, model.jvp(u))
-            return model.vjp(scale * weighted)
-
-        return product
+        product = problem.metric.gauss_newton(metric_parameters, problem.inputs, model)
+        return lambda u: scale * product(u)
 
 
 @dataclass(frozen=True)

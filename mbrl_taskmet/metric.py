@@ -6,6 +6,7 @@ metric, a network's outputs at (s, a).
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from mbrl_taskmet.networks import MLP
+from mbrl_taskmet.networks import MLP, Linearization
 
 UNIT_SOFTPLUS = math.log(math.e - 1)
 """softplus⁻¹(1): the raw number of a weight of one."""
@@ -120,6 +121,11 @@ class Metric(Protocol):
     def weights(self, parameters: Tensor, inputs: Tensor) -> Tensor:
         """The diagonal of Λ_φ: shape (n,), or (B, n) if it depends on (s, a)."""
 
+    def gauss_newton(
+        self, parameters: Tensor, inputs: Tensor, model: Linearization
+    ) -> Callable[[Tensor], Tensor]:
+        """The product u ↦ Jᵀ Λ_φ J u with the model's Jacobian J: (P,) → (P,)."""
+
 
 @dataclass(frozen=True)
 class UnconditionalMetric:
@@ -138,6 +144,12 @@ class UnconditionalMetric:
     def weights(self, parameters: Tensor, inputs: Tensor) -> Tensor:
         """The diagonal of Λ_φ, shape (n,)."""
         return self.form.diagonal(parameters)
+
+    def gauss_newton(
+        self, parameters: Tensor, inputs: Tensor, model: Linearization
+    ) -> Callable[[Tensor], Tensor]:
+        """The product u ↦ Jᵀ Λ_φ J u, in which a network may fold the one Λ into its layers."""
+        return model.gauss_newton(lambda rows: self.form.apply(parameters, rows))
 
 
 @dataclass(frozen=True)
@@ -168,6 +180,13 @@ class ConditionalMetric:
     def weights(self, parameters: Tensor, inputs: Tensor) -> Tensor:
         """The diagonal of Λ_φ(s, a), shape (B, n)."""
         return self.form.diagonal(self.network(parameters, inputs))
+
+    def gauss_newton(
+        self, parameters: Tensor, inputs: Tensor, model: Linearization
+    ) -> Callable[[Tensor], Tensor]:
+        """The product u ↦ Jᵀ Λ_φ(s, a) J u."""
+        raw = self.network(parameters, inputs)
+        return lambda tangent: model.vjp(self.form.apply(raw, model.jvp(tangent)))
 
 
 def metric_gradient(

@@ -14,6 +14,9 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+Rows = Callable[[Tensor], Tensor]
+"""A linear map applied to each row alike: (R, n) → (R, n)."""
+
 
 class Linearization(Protocol):
     """A network f(θ, x) around one θ and one batch x; J is its Jacobian in θ."""
@@ -33,6 +36,9 @@ class Linearization(Protocol):
 
     def curvature_vjp(self, tangent: Tensor, cotangent: Tensor) -> Tensor:
         """∇_θ⟨c, J(θ) u⟩, the network's own curvature: (P,), (B, outputs) → (P,)."""
+
+    def gauss_newton(self, weigh: Rows) -> Callable[[Tensor], Tensor]:
+        """The product u ↦ Jᵀ Λ J u, (P,) → (P,), with `weigh` applying one Λ to each row."""
 
 
 class Network(Protocol):
@@ -84,6 +90,10 @@ class FunctionLinearization:
         pullback = torch.func.vjp(lambda p: self._jvp(p, tangent), self._parameters)[1]
         gradient: Tensor = pullback(cotangent)[0]
         return gradient
+
+    def gauss_newton(self, weigh: Rows) -> Callable[[Tensor], Tensor]:
+        """The product u ↦ Jᵀ Λ J u."""
+        return lambda tangent: self.vjp(weigh(self.jvp(tangent)))
 
     def _jvp(self, parameters: Tensor, tangent: Tensor) -> Tensor:
         product: Tensor = torch.func.jvp(
@@ -239,23 +249,61 @@ class MLPLinearization:
             gradients.insert(0, gradient)
         return _flat(gradients)
 
+    def gauss_newton(self, weigh: Rows) -> Callable[[Tensor], Tensor]:
+        """The product u ↦ Jᵀ Λ J u without a tangent of the outputs' size.
+
+        With ȧ the tangent below the last layer W and a its activations, J u = ȧ W + a U. Its
+        product with Λ is only ever met as aᵀ(J u)Λ and (J u)ΛWᵀ, which fold Λ and the batch into
+        the small matrices WΛWᵀ and aᵀa: no work grows with the batch times the outputs.
+        """
+        if len(self._layers) == 1:
+            return lambda tangent: self.vjp(weigh(self.jvp(tangent)))
+        activations, last = self._activations[-1], self._layers[-1][..., :-1, :]
+        last_weighed = weigh(last)
+        between_units = last @ last_weighed.mT
+        between_activations = activations.mT @ activations
+
+        def product(tangent: Tensor) -> Tensor:
+            tangents = self._network.layers(tangent)
+            hidden = self._hidden_tangents(tangents)[-1]
+            outer = activations.mT @ hidden @ last_weighed
+            last_gradient = outer + between_activations @ weigh(tangents[-1])
+            below = hidden @ between_units + activations @ (tangents[-1] @ last_weighed.mT)
+            cotangents = self._hidden_cotangents(below)
+            gradients = [a.mT @ d for a, d in zip(self._activations, cotangents, strict=False)]
+            return _flat([*gradients, last_gradient])
+
+        return product
+
     def _forward_tangents(self, tangents: Sequence[Tensor]) -> list[Tensor]:
         """The tangent above each layer."""
-        above = self._activations[0] @ tangents[0]
-        found = []
-        for index in range(1, len(self._layers)):
-            above = above * self._masks[index - 1]
-            found.append(above)
-            above = (
-                self._activations[index] @ tangents[index]
-                + above @ self._layers[index][..., :-1, :]
-            )
-        return [*found, above]
+        hidden = self._hidden_tangents(tangents)
+        above = self._activations[-1] @ tangents[-1]
+        if hidden:
+            above = above + hidden[-1] @ self._layers[-1][..., :-1, :]
+        return [*hidden, above]
+
+    def _hidden_tangents(self, tangents: Sequence[Tensor]) -> list[Tensor]:
+        """The tangent above each hidden layer, after its rectifier."""
+        found: list[Tensor] = []
+        for index, mask in enumerate(self._masks):
+            above = self._activations[index] @ tangents[index]
+            if found:
+                above = above + found[-1] @ self._layers[index][..., :-1, :]
+            found.append(above * mask)
+        return found
 
     def _cotangents(self, cotangent: Tensor) -> list[Tensor]:
         """The cotangent above each layer, before its rectifier."""
-        found = [cotangent]
-        for layer, mask in zip(reversed(self._layers[1:]), reversed(self._masks), strict=True):
+        if len(self._layers) == 1:
+            return [cotangent]
+        below = cotangent @ self._layers[-1][..., :-1, :].mT
+        return [*self._hidden_cotangents(below), cotangent]
+
+    def _hidden_cotangents(self, cotangent: Tensor) -> list[Tensor]:
+        """The cotangent above each hidden layer, before its rectifier, from that below the last."""
+        found = [cotangent * self._masks[-1]]
+        for layer, mask in zip(self._layers[-2:0:-1], self._masks[-2::-1], strict=True):
             found.insert(0, (found[0] @ layer[..., :-1, :].mT) * mask)
         return found
 

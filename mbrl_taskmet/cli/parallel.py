@@ -78,7 +78,7 @@ def train_all(
 
 def _train_and_report(config: TrainingConfig, folder: Path, reports: Any) -> None:
     """One run in a worker process."""
-    train(config, folder, lambda steps, value: reports.put((folder, steps, value)))
+    train(config, folder, lambda *report: reports.put((folder, *report)))
 
 
 def _show(
@@ -87,12 +87,12 @@ def _show(
     """Carry the workers' reports over to the display until told to stop."""
     while not (stop.is_set() and reports.empty()):
         try:
-            folder, steps, value = reports.get(timeout=0.2)
+            folder, steps, value, note = reports.get(timeout=0.2)
         except queue.Empty:
             continue
         if not progress.tasks[tasks[folder]].started:
             progress.start_task(tasks[folder])
-        progress.update(tasks[folder], completed=steps, episode_return=value)
+        progress.update(tasks[folder], completed=steps, episode_return=value, note=note)
 
 
 def _progress(console: Console) -> Progress:
@@ -108,9 +108,11 @@ def _progress(console: Console) -> Progress:
 
 
 class _ReturnColumn(ProgressColumn):
-    """The mean return of the last episodes."""
+    """The mean return of the last episodes, or what takes long at the moment."""
 
     def render(self, task: Task) -> Text:
+        if task.fields.get("note"):
+            return Text(task.fields["note"], "yellow")
         value = task.fields.get("episode_return")
         return Text("return    –" if value is None else f"return {value:6.1f}", "green")
 

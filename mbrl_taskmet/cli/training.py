@@ -16,8 +16,9 @@ from mbrl_taskmet.cli.environments import EnvironmentConfig
 from mbrl_taskmet.cli.figures import draw_weights
 from mbrl_taskmet.cli.run_folder import RunFolder
 
-Report = Callable[[int, float | None], None]
-"""Called with the steps done and the mean return of recent episodes, None before the first."""
+Report = Callable[[int, float | None, str], None]
+"""Called with the steps done, the mean return of recent episodes (None before the first), and what
+takes long at the moment, if anything does."""
 
 EVALUATION_SEED = 1_000_000
 """Added to the seed of training for the environments of evaluation, so that no seed does both."""
@@ -103,6 +104,7 @@ def train(config: TrainingConfig, folder: Path, report: Report) -> None:
     run = RunFolder(folder)
     run.write_config(config.as_json())
     agent.set_logger(configure(str(folder), ["csv", "tensorboard"]))
+    agent.announce = lambda message: report(agent.num_timesteps, None, message)
     assert agent.env is not None
     mask = agent.env.get_attr("distractor_mask")[0]
     callbacks = [
@@ -150,7 +152,7 @@ class ReportCallback(BaseCallback):
     def _tell(self) -> None:
         episodes = self.model.ep_info_buffer or ()
         returns = [episode["r"] for episode in list(episodes)[-10:]]
-        self._report(self.num_timesteps, sum(returns) / len(returns) if returns else None)
+        self._report(self.num_timesteps, sum(returns) / len(returns) if returns else None, "")
 
 
 class HyperparametersCallback(BaseCallback):
