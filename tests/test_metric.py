@@ -1,0 +1,112 @@
+"""Metrics against their matrices written out."""
+
+import math
+
+import pytest
+import torch
+
+from cases import (
+    A,
+    B,
+    N,
+    assert_close,
+    draw_metric,
+    draws,
+    every_metric,
+    every_normalized_metric,
+    generator,
+    identity,
+    matrices,
+)
+from mbrl_taskmet.hypergradient import PredictionProblem
+from mbrl_taskmet.metric import Cholesky, ConditionalMetric, metric_gradient
+from mbrl_taskmet.networks import MLP
+
+INPUTS = draws(11)(B, N + A)
+
+
+def applied_matrices(metric, phi):
+    """Λ of each row, column by column from its products."""
+    columns = [metric.apply(phi, INPUTS, e.expand(B, N)) for e in identity(N)]
+    return torch.stack(columns, -1)
+
+
+@every_metric
+def test_product_is_that_with_the_matrix(metric):
+    phi, vectors = draw_metric(metric), draws()(B, N)
+    expected = torch.einsum("bij,bj->bi", matrices(metric, phi, INPUTS), vectors)
+    assert_close(metric.apply(phi, INPUTS, vectors), expected)
+
+
+@every_metric
+def test_weights_are_the_diagonal_of_the_matrix(metric):
+    phi = draw_metric(metric)
+    expected = matrices(metric, phi, INPUTS).diagonal(dim1=1, dim2=2)
+    weights = metric.weights(phi, INPUTS)
+    assert weights.shape == ((B, N) if isinstance(metric, ConditionalMetric) else (N,))
+    assert_close(weights.expand(B, N), expected)
+
+
+@every_metric
+def test_matrix_is_symmetric_and_positive_definite(metric):
+    found = applied_matrices(metric, draw_metric(metric))
+    assert_close(found, found.mT)
+    assert torch.linalg.eigvalsh(found).min() > 0
+
+
+@every_normalized_metric
+def test_normalized_matrix_keeps_its_norm(metric):
+    found = applied_matrices(metric, 3 * draw_metric(metric))
+    assert_close(
+        torch.linalg.matrix_norm(found), torch.full((B,), math.sqrt(N), dtype=torch.float64)
+    )
+
+
+@every_metric
+def test_metric_starts_at_the_identity_and_the_loss_at_the_squared_error(metric):
+    phi = metric.init(generator(), torch.float64)
+    assert_close(applied_matrices(metric, phi), identity(N).expand(B, N, N))
+    network, targets = MLP((N + A, 4, N)), draws()(B, N)
+    theta = network.init(generator(), torch.float64)
+    problem = PredictionProblem(network, metric, INPUTS, targets)
+    squared = (network(theta, INPUTS) - targets).square()
+    assert_close(problem.loss(theta, phi), squared.sum(1).mean())
+
+
+@every_metric
+def test_initial_parameters_have_the_dtype_that_is_asked_for(metric):
+    assert metric.init(generator()).dtype == torch.float32
+
+
+@every_metric
+def test_gradient_is_that_of_autograd(metric):
+    normal, phi = draws(), draw_metric(metric).requires_grad_()
+    left, right = normal(B, N), normal(B, N)
+    loss = torch.einsum("bi,bij,bj->", left, matrices(metric, phi, INPUTS), right)
+    (expected,) = torch.autograd.grad(loss, phi)
+    assert_close(metric_gradient(metric, phi.detach(), INPUTS, left, right), expected)
+
+
+@pytest.mark.parametrize("normalize", [True, False])
+@pytest.mark.parametrize("leading", [(), (4,), (2, 4)])
+def test_cholesky_factor_is_lower_triangular_and_makes_the_matrix(normalize, leading):
+    form = Cholesky(4, normalize)
+    raw = draws()(*leading, 10)
+    factor = form.factor(raw)
+    assert_close(factor, factor.tril())
+    assert (factor.diagonal(dim1=-2, dim2=-1) > 0).all()
+    expected = torch.zeros(*leading, 4, 4, dtype=torch.float64)
+    expected.diagonal(dim1=-2, dim2=-1).copy_(torch.log1p(raw[..., :4].exp()))
+    rows, columns = torch.tril_indices(4, 4, -1)
+    expected[..., rows, columns] = raw[..., 4:]
+    expected = expected @ expected.mT
+    if normalize:
+        expected *= 2 / torch.linalg.matrix_norm(expected, keepdim=True)
+    assert_close(factor @ factor.mT, expected)
+    assert_close(form.diagonal(raw), expected.diagonal(dim1=-2, dim2=-1))
+
+
+def test_conditional_metric_depends_on_the_inputs_once_it_leaves_the_identity():
+    metric = ConditionalMetric(Cholesky(N), MLP((N + A, 4, 6)))
+    weights = metric.weights(draw_metric(metric), INPUTS)
+    assert (weights.std(0) > 1e-3).all()

@@ -1,0 +1,294 @@
+"""Each level of an update against autograd and `torch.optim`; the update as a pure function."""
+
+import pytest
+import torch
+from torch.utils._pytree import tree_leaves, tree_map
+
+from cases import (
+    A,
+    ByAutograd,
+    N,
+    applied_gradient,
+    assert_close,
+    dense_hypergradient,
+    draw_batch,
+    draw_state,
+    every_metric,
+    parametrized,
+    small_update,
+)
+from mbrl_taskmet.agents.omd import OMDUpdate
+from mbrl_taskmet.agents.vep import VEPUpdate
+from mbrl_taskmet.dynamics import model_inputs
+from mbrl_taskmet.hypergradient import (
+    FullHessian,
+    GaussNewton,
+    ImplicitGradient,
+    PredictionProblem,
+    UnrolledGradient,
+)
+from mbrl_taskmet.linear_solvers import Exact, Identity, NormalEquationCG
+from mbrl_taskmet.metric import Cholesky, ConditionalMetric
+from mbrl_taskmet.networks import MLP
+from mbrl_taskmet.trilevel import ModelBasedUpdate, TaskGradientUpdate, TaskMetUpdate
+
+BATCH, TASK_BATCH = draw_batch(1), draw_batch(2)
+
+every_task_gradient = pytest.mark.parametrize(
+    "options",
+    [
+        {"centred": centred, "critic_solver": solver, "critic_damping": 0.05}
+        for centred in (True, False)
+        for solver in (None, Exact())
+    ],
+    ids=lambda o: f"{'centred' if o['centred'] else 'whole'}-{o['critic_solver']}",
+)
+
+UPDATES = {
+    "mle": small_update(),
+    "omd": small_update(OMDUpdate),
+    "vep": small_update(VEPUpdate),
+    "taskmet": small_update(TaskMetUpdate, hypergradient=ImplicitGradient()),
+    # Few iterations, since on so small and indefinite a system each amplifies rounding tenfold.
+    "taskmet_full_hessian": small_update(
+        TaskMetUpdate,
+        ConditionalMetric(Cholesky(N), MLP((N + A, 4, 6))),
+        hypergradient=ImplicitGradient(NormalEquationCG(3), FullHessian()),
+        critic_solver=NormalEquationCG(3),
+        centred=False,
+    ),
+}
+every_update = parametrized("update", UPDATES)
+
+
+def value_equivalence_loss(update, state):
+    """mean_B[m (V̄(ŝ′) − V̄(s′))²] + mean_B[(r̂ − r)²] of θ and a batch."""
+    reference = ByAutograd(update)
+
+    def loss(theta, batch):
+        next_observations, rewards = reference.predictions(theta, batch)
+        errors = reference.value(state.target_critic, next_observations) - reference.value(
+            state.target_critic, batch.next_observations
+        )
+        squared = (1 - batch.terminations) * errors**2
+        return squared.mean() + (rewards - batch.rewards).square().mean()
+
+    return loss
+
+
+def assert_steps_of_adam(level, parameters_of, state, loss, learning_rate):
+    """Three steps of a level are those of `torch.optim.Adam` on autograd's gradient."""
+    expected = parameters_of(state).clone().requires_grad_()
+    adam = torch.optim.Adam([expected], lr=learning_rate)
+    for seed in range(3):
+        batch = draw_batch(seed)
+        adam.zero_grad()
+        value = loss(expected, batch)
+        value.backward()
+        adam.step()
+        state, info = level(state, batch)
+        assert_close(parameters_of(state), expected.detach())
+        assert_close(next(iter(info.values())), value.detach())
+    return state
+
+
+@every_metric
+def test_fit_model_is_adam_on_the_prediction_loss(metric):
+    update = small_update(metric=metric, model_learning_rate=0.02)
+    state = draw_state(update)
+    reference = ByAutograd(update)
+    after = assert_steps_of_adam(
+        update.fit_model,
+        lambda s: s.model,
+        state,
+        lambda theta, batch: reference.prediction_loss(theta, state.metric, batch),
+        learning_rate=0.02,
+    )
+    assert_close(after._replace(model=state.model, model_optimizer=state.model_optimizer), state)
+
+
+def test_fit_critic_is_adam_on_the_bellman_error_in_the_model():
+    """With ω̄ held fixed, which the next test lets go."""
+    update = small_update(critic_learning_rate=0.02)
+    state = draw_state(update)
+    reference = ByAutograd(update)
+
+    def fit_critic(before, batch):
+        after, info = update.fit_critic(before, batch)
+        return after._replace(target_critic=state.target_critic), info
+
+    after = assert_steps_of_adam(
+        fit_critic,
+        lambda s: s.critic,
+        state,
+        lambda omega, batch: reference.model_bellman_error(
+            omega, state.model, state.target_critic, batch
+        ),
+        learning_rate=0.02,
+    )
+    assert_close(
+        after._replace(critic=state.critic, critic_optimizer=state.critic_optimizer), state
+    )
+
+
+def test_fit_critic_averages_the_target_with_the_new_critic():
+    update = small_update()
+    before = draw_state(update)
+    after, _ = update.fit_critic(before, BATCH)
+    assert_close(after.target_critic, 0.95 * before.target_critic + 0.05 * after.critic)
+    assert not torch.isclose(after.critic, before.critic).all()
+
+
+def test_value_equivalence_is_adam_on_the_difference_of_values():
+    update = small_update(VEPUpdate, model_learning_rate=0.02)
+    state = draw_state(update)
+    loss = value_equivalence_loss(update, state)
+    assert_steps_of_adam(update.fit_model, lambda s: s.model, state, loss, learning_rate=0.02)
+
+
+@every_task_gradient
+def test_task_gradient_is_that_of_autograd(options):
+    update = small_update(TaskGradientUpdate, **options)
+    state = draw_state(update)
+    gradient, info = update.task_gradient(state, BATCH)
+    reference = ByAutograd(update)
+    assert_close(gradient, reference.task_gradient(state, BATCH))
+    assert_close(info["task_loss"], reference.task_loss(state.critic, state.target_critic, BATCH))
+
+
+def test_task_gradient_vanishes_in_a_perfect_model_if_centred():
+    """Whatever the critic; the whole one blames the model for the critic's error."""
+    centred, whole = (small_update(TaskGradientUpdate, centred=c) for c in (True, False))
+    state = draw_state(centred)
+    next_observations, rewards = ByAutograd(centred).predictions(state.model, BATCH)
+    modelled = BATCH._replace(next_observations=next_observations, rewards=rewards)
+    assert_close(centred.task_gradient(state, modelled)[0], torch.zeros_like(state.model))
+    assert whole.task_gradient(state, modelled)[0].norm() > 1e-2
+
+
+@every_task_gradient
+def test_omd_steps_along_the_task_gradient_alone(options):
+    update = small_update(OMDUpdate, **options)
+    before = draw_state(update)
+    assert torch.equal(update.fit_model(before, BATCH)[0].model, before.model)
+    fitted, _ = update.fit(before, BATCH)
+    after, _ = update(before, BATCH, TASK_BATCH)
+    expected = ByAutograd(update).task_gradient(fitted, TASK_BATCH)
+    assert_close(applied_gradient(after.model_optimizer), expected)
+    assert_close(after.metric, before.metric)
+
+
+@every_task_gradient
+@every_metric
+@pytest.mark.parametrize("curvature", [GaussNewton(), FullHessian()], ids=["gn", "full"])
+def test_metric_steps_along_the_dense_hypergradient(metric, options, curvature):
+    """g_θ on the task batch, the model's optimality condition on the other, after both fits."""
+    update = small_update(
+        TaskMetUpdate,
+        metric,
+        hypergradient=ImplicitGradient(Exact(), curvature, 0.5),
+        metric_learning_rate=0.1,
+        **options,
+    )
+    before = draw_state(update)
+    fitted, _ = update.fit(before, BATCH)
+    after, info = update(before, BATCH, TASK_BATCH)
+
+    problem = PredictionProblem(
+        update.model.dynamics,
+        metric,
+        model_inputs(BATCH.observations, BATCH.actions),
+        BATCH.next_observations,
+    )
+    size = update.model.dynamics.num_parameters
+    task_gradient = ByAutograd(update).task_gradient(fitted, TASK_BATCH)
+    expected = dense_hypergradient(
+        problem, fitted.model[:size], fitted.metric, task_gradient[:size], curvature, 0.5
+    )
+    tolerance = {"rtol": 1e-6, "atol": 1e-9}
+    assert_close(applied_gradient(after.metric_optimizer), expected, **tolerance)
+    assert_close(info["hypergradient_norm"], expected.norm(), **tolerance)
+    phi = before.metric.clone()
+    phi.grad = expected
+    torch.optim.Adam([phi], lr=0.1).step()
+    large = expected.abs() > 1e-4  # Where Adam's first step is not its ε's.
+    assert large.any()
+    assert_close(after.metric[large], phi[large], rtol=1e-5, atol=0)
+    assert_close(
+        after._replace(metric=None, metric_optimizer=None),
+        fitted._replace(metric=None, metric_optimizer=None),
+    )
+
+
+@every_update
+@pytest.mark.parametrize("terminated", [True, False])
+def test_only_transitions_that_did_not_terminate_bootstrap(update, terminated):
+    """A truncated transition has no mark of its own: it reads as one that goes on."""
+    ends = torch.full_like(BATCH.terminations, float(terminated))
+    batch = BATCH._replace(terminations=ends)
+    state = draw_state(update)
+    changed = state._replace(target_critic=state.target_critic + 0.5)
+    feels_the_future = not torch.equal(
+        update(state, batch, batch)[0].critic, update(changed, batch, batch)[0].critic
+    )
+    assert feels_the_future is not terminated
+
+
+@every_update
+def test_update_is_a_pure_function(update):
+    arguments = draw_state(update), BATCH, TASK_BATCH
+    copies = tree_map(torch.clone, arguments)
+    first, again = update(*arguments), update(*arguments)
+    with torch.no_grad():
+        untaped = update(*arguments)
+    for found in (again, untaped):
+        assert all(map(torch.equal, tree_leaves(found), tree_leaves(first)))
+    assert all(map(torch.equal, tree_leaves(arguments), tree_leaves(copies)))
+    assert not any(leaf.requires_grad for leaf in tree_leaves(first))
+
+
+@every_update
+def test_update_keeps_shapes_and_dtypes_and_reports_scalars(update):
+    before = update.init(torch.Generator(), torch.float32)
+    batch = tree_map(torch.Tensor.float, BATCH)
+    after, info = update(before, batch, batch)
+    for old, new in zip(tree_leaves(before), tree_leaves(after), strict=True):
+        assert (new.shape, new.dtype) == (old.shape, old.dtype)
+    assert all(value.shape == () and value.isfinite() for value in info.values())
+
+
+@every_update
+def test_updating_a_population_at_once_is_updating_one_by_one(update):
+    population = [
+        (draw_state(update, seed), draw_batch(2 * seed), draw_batch(2 * seed + 1))
+        for seed in range(3)
+    ]
+    together = torch.func.vmap(update)(*tree_map(lambda *parts: torch.stack(parts), *population))
+    for index, member in enumerate(population):
+        found = tree_map(lambda leaf, index=index: leaf[index], together)
+        assert_close(found, update(*member))
+
+
+def test_maximum_likelihood_learns_nothing_from_the_task():
+    update = small_update(ModelBasedUpdate)
+    state = draw_state(update)
+    assert_close(update(state, BATCH, TASK_BATCH), update.fit(state, BATCH))
+
+
+def test_one_unrolled_step_in_the_loop_is_the_identity_solve_times_its_learning_rate():
+    estimators = UnrolledGradient(1, 0.01), ImplicitGradient(Identity(), damping=0.0)
+    updates = [small_update(TaskMetUpdate, hypergradient=estimator) for estimator in estimators]
+    state = draw_state(updates[0])
+    unrolled, implicit = (
+        applied_gradient(update(state, BATCH, TASK_BATCH)[0].metric_optimizer) for update in updates
+    )
+    assert unrolled.norm() > 1e-4
+    assert_close(unrolled, 0.01 * implicit)
+
+
+@every_update
+def test_reported_model_error_is_the_plain_mean_square(update):
+    state = draw_state(update)
+    predicted, _ = ByAutograd(update).predictions(state.model, BATCH)
+    _, info = update(state, BATCH, TASK_BATCH)
+    assert_close(info["model_mse"], (predicted - BATCH.next_observations).square().mean())
