@@ -18,6 +18,7 @@ from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.policies import BasePolicy
+from stable_baselines3.common.running_mean_std import RunningMeanStd
 from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, TrainFreq
 from stable_baselines3.common.vec_env import VecEnv
 
@@ -25,6 +26,7 @@ from ..batch import Batch
 from ..compilation import Compile, should_compile
 from ..dynamics import DynamicsModel, model_inputs
 from ..metric import Diagonal, Metric, UnconditionalMetric
+from ..normalizer import Normalizer
 from ..trilevel import Info, ModelBasedUpdate
 from .config import AgentConfig, Preset, configure
 from .learner import Learner
@@ -32,6 +34,9 @@ from .metric_weights import MetricWeights
 from .policies import SoftQPolicy
 from .replay import TransitionBuffer
 from .spaces import check_spaces
+
+NORMALIZER_INTERVAL = 100
+"""Updates between two renewals of the observations' units."""
 
 FINITE_CHECK_INTERVAL = 100
 """Updates between two looks at whether the losses are still finite."""
@@ -67,6 +72,7 @@ class ModelBasedAlgorithm(OffPolicyAlgorithm):
     replay_buffer: TransitionBuffer
     learner: Learner
     compile: Compile
+    normalize_observations: bool
 
     def __init__(
         self,
@@ -116,9 +122,10 @@ class ModelBasedAlgorithm(OffPolicyAlgorithm):
         """The hyperparameters in force."""
         values = {f.name: getattr(self, f.name) for f in fields(self.config_class)}
         # A checkpoint turns tuples into lists.
-        return self.config_class(
-            **{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-        )
+        chosen: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
+        }
+        return self.config_class(**chosen)
 
     @property
     def num_dimensions(self) -> int:
@@ -148,6 +155,8 @@ class ModelBasedAlgorithm(OffPolicyAlgorithm):
         if self.num_timesteps > 0:
             # A loaded agent goes on where Stable-Baselines3 has just seeded its actions anew.
             self.action_space = random_actions
+        if not hasattr(self, "observation_statistics"):
+            self.observation_statistics = RunningMeanStd(shape=self.observation_space.shape or ())
         self.dimension_names = tuple(self.dimension_names) or self._find_dimension_names()
         # One seed, and a stream of its own for each purpose.
         learning, acting = np.random.SeedSequence(self.seed).generate_state(2)
@@ -192,6 +201,8 @@ class ModelBasedAlgorithm(OffPolicyAlgorithm):
 
     def train(self, gradient_steps: int, batch_size: int) -> None:
         """Do some updates on batches from the replay buffer."""
+        if self.normalize_observations and self._n_updates % NORMALIZER_INTERVAL == 0:
+            self._renew_normalizer()
         for _ in range(gradient_steps):
             batch, task_batch = self._sample_batches(batch_size)
             self._info = self.learner.step(batch, task_batch, task=self._task_takes_part())
@@ -224,14 +235,34 @@ class ModelBasedAlgorithm(OffPolicyAlgorithm):
     def _show_critic_to_policy(self) -> None:
         self.policy.critic_parameters = self.learner.state.critic
 
+    def _renew_normalizer(self) -> None:
+        """Let what has been observed so far decide the units of observations."""
+        statistics = self.observation_statistics
+        like = self.learner.state.model
+        normalizer = Normalizer(
+            torch.as_tensor(statistics.mean).to(like),
+            torch.as_tensor(1 / np.sqrt(statistics.var + 1e-8)).to(like),
+        )
+        self.learner.state = self.learner.state._replace(normalizer=normalizer)
+        self.policy.observation_mean, self.policy.observation_scale = normalizer
+
     def _check_finite_losses(self) -> None:
         for name, value in self.last_info.items():
             if not math.isfinite(value):
-                raise FloatingPointError(
-                    f"{name} is {value} after {self._n_updates} updates "
-                    f"({self.num_timesteps} steps): lower the learning rates or scale the "
-                    "observations and rewards."
-                )
+                raise self._divergence(f"{name} is {value}")
+
+    def _divergence(self, what: str) -> FloatingPointError:
+        return FloatingPointError(
+            f"{what} after {self._n_updates} updates ({self.num_timesteps} steps): lower the "
+            "learning rates or scale the observations and rewards."
+        )
+
+    def _sample_action(self, *args: Any, **kwargs: Any) -> tuple[np.ndarray, np.ndarray]:
+        try:
+            return super()._sample_action(*args, **kwargs)
+        except FloatingPointError as error:
+            self._check_finite_losses()
+            raise self._divergence("The critic's values are not finite") from error
 
     def _store_transition(
         self,
@@ -244,12 +275,12 @@ class ModelBasedAlgorithm(OffPolicyAlgorithm):
     ) -> None:
         assert isinstance(new_obs, np.ndarray)
         # Where an episode ended, what `new_obs` holds is the first observation of the next.
-        ends = [
-            info["terminal_observation"] for info, done in zip(infos, dones, strict=True) if done
-        ]
+        ends = [i["terminal_observation"] for i in infos if "terminal_observation" in i]
         seen = np.concatenate([new_obs, ends]) if ends else new_obs
         if not (np.isfinite(seen).all() and np.isfinite(reward).all()):
             self._refuse_non_finite(seen, reward)
+        if self.normalize_observations:
+            self.observation_statistics.update(new_obs)
         super()._store_transition(replay_buffer, buffer_action, new_obs, reward, dones, infos)
 
     def _setup_learn(self, *args: Any, **kwargs: Any) -> tuple[int, BaseCallback]:
@@ -286,12 +317,14 @@ class ModelBasedAlgorithm(OffPolicyAlgorithm):
 
     def metric_weights(self) -> MetricWeights:
         """The learned weight of each dimension's prediction error, with names and ranks."""
-        inputs = torch.zeros(1, 0)
+        # Before the first transition a metric that depends on (s, a) is the same everywhere.
+        inputs = torch.zeros(1, self.num_dimensions + self.policy.num_actions, device=self.device)
         if self.replay_buffer.size() > 0:
             # A generator of its own: reading the weights must not change the run.
             (batch,) = self.replay_buffer.sample_batches(
                 1_024, 1, torch.Generator().manual_seed(0), self._vec_normalize_env
             )
+            batch = self.learner.state.normalizer.normalize(batch)
             inputs = model_inputs(batch.observations, batch.actions)
         with torch.no_grad():
             weights = self.learner.update.metric.weights(self.learner.state.metric, inputs)
@@ -340,7 +373,7 @@ class ModelBasedAlgorithm(OffPolicyAlgorithm):
         """
         try:
             return super().load(path, *args, **kwargs)
-        except OSError:
+        except (FileNotFoundError, PermissionError):
             raise
         except Exception as error:  # a damaged file can end in any of them
             # Stable-Baselines3 meets a refused parameter with a KeyError of its own.

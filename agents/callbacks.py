@@ -34,10 +34,13 @@ class WeightsCallback(BaseCallback):
         _write_row(self._path, ["timesteps", *self.model.dimension_names], "w")
         self._due = self.num_timesteps
 
-    def _on_step(self) -> bool:
+    def _on_rollout_start(self) -> None:
+        # Not in `_on_step`, which comes before the update that belongs to the step.
         if self.num_timesteps >= self._due:
             self._due += self._interval
             self._record()
+
+    def _on_step(self) -> bool:
         return True
 
     def _on_training_end(self) -> None:
@@ -98,6 +101,7 @@ class EvaluationCallback(EvalCallback):
             log_path=str(Path(path).parent),
             verbose=0,
         )
+        self._interval = interval
         self._csv = Path(path)
         self._mask = None if distractor_mask is None else np.asarray(distractor_mask, bool)
         self._checkpoint = checkpoint
@@ -105,7 +109,7 @@ class EvaluationCallback(EvalCallback):
     def _init_callback(self) -> None:
         super()._init_callback()
         # The interval is given in steps, and SB3 counts calls, one for all environments.
-        self.eval_freq = max(self.eval_freq // self.training_env.num_envs, 1)
+        self.eval_freq = max(self._interval // self.training_env.num_envs, 1)
         _write_row(self._csv, self.COLUMNS, "w")
 
     def _on_step(self) -> bool:

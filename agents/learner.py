@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ..batch import Batch
 from ..compilation import CompiledFunction
-from ..train_state import AdamState, TrainState
+from ..train_state import TrainState
 from ..trilevel import Info, ModelBasedUpdate
 
 
@@ -91,16 +91,16 @@ class Learner:
 def _flatten(state: TrainState) -> dict[str, Tensor]:
     flat: dict[str, Tensor] = {}
     for name, value in state._asdict().items():
-        if isinstance(value, AdamState):
-            flat |= {f"{name}.{key}": tensor for key, tensor in value._asdict().items()}
-        else:
+        if isinstance(value, Tensor):
             flat[name] = value
+        else:
+            flat |= {f"{name}.{key}": tensor for key, tensor in value._asdict().items()}
     return flat
 
 
 def _map(function: Callable[[Tensor], Tensor], state: TrainState) -> TrainState:
     mapped: dict[str, Any] = {
-        name: AdamState(*map(function, value)) if isinstance(value, AdamState) else function(value)
+        name: function(value) if isinstance(value, Tensor) else type(value)(*map(function, value))
         for name, value in state._asdict().items()
     }
     return TrainState(**mapped)

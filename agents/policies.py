@@ -9,6 +9,7 @@ from stable_baselines3.common.type_aliases import PyTorchObs, Schedule
 from torch import Tensor
 
 from ..networks import MLP
+from ..normalizer import Normalizer
 from .soft_q import SoftQ
 
 
@@ -25,6 +26,8 @@ class SoftQPolicy(BasePolicy):
     """
 
     critic_parameters: Tensor
+    observation_mean: Tensor
+    observation_scale: Tensor
 
     def __init__(
         self,
@@ -44,16 +47,26 @@ class SoftQPolicy(BasePolicy):
         self.critic = SoftQ(MLP(sizes), temperature)
         self.generator = torch.Generator()
         self.register_buffer("critic_parameters", self.critic.init(self.generator))
+        self.register_buffer("observation_mean", torch.zeros(observation_space.shape))
+        self.register_buffer("observation_scale", torch.ones(observation_space.shape))
 
     def forward(self, observation: Tensor, deterministic: bool = False) -> Tensor:
         """The same as `_predict`."""
         return self._predict(observation, deterministic)
 
     def _predict(self, observation: PyTorchObs, deterministic: bool = False) -> Tensor:
-        """Choose actions: (B, n) → (B,)."""
+        """Choose actions: (B, n) → (B,).
+
+        Raises:
+            FloatingPointError: if the values to choose by are not finite.
+        """
         assert isinstance(observation, Tensor)
         parameters = self.critic_parameters
-        values = self.critic.action_values(parameters, observation.to(parameters.dtype)).amin(0)
+        normalize = Normalizer(self.observation_mean, self.observation_scale)
+        normalized = normalize(observation.to(parameters.dtype))
+        values = self.critic.action_values(parameters, normalized).amin(0)
+        if not torch.isfinite(values).all():
+            raise FloatingPointError("The critic's values of these observations are not finite.")
         if deterministic:
             action = values.argmax(-1)
         else:

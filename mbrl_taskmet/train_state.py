@@ -5,6 +5,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from mbrl_taskmet.normalizer import Normalizer, identity_like
+
 
 class AdamState(NamedTuple):
     """Adam's running moments of the gradient, and the number of steps taken."""
@@ -64,6 +66,8 @@ class TrainState(NamedTuple):
         model_optimizer: Adam's state for θ.
         critic_optimizer: Adam's state for ω.
         metric_optimizer: Adam's state for φ.
+        normalizer: through which model, critic and metric see observations; whoever gathers
+            experience sets it, and no update changes it.
     """
 
     model: Tensor
@@ -73,10 +77,11 @@ class TrainState(NamedTuple):
     model_optimizer: AdamState
     critic_optimizer: AdamState
     metric_optimizer: AdamState
+    normalizer: Normalizer
 
 
 def train_state(model: Tensor, critic: Tensor, metric: Tensor) -> TrainState:
-    """A fresh state: the target critic a copy of the critic, the optimisers at rest."""
+    """A fresh state: target critic equal to critic, optimisers at rest, nothing normalised."""
     return TrainState(
         model=model,
         critic=critic,
@@ -85,4 +90,5 @@ def train_state(model: Tensor, critic: Tensor, metric: Tensor) -> TrainState:
         model_optimizer=adam_init(model),
         critic_optimizer=adam_init(critic),
         metric_optimizer=adam_init(metric),
+        normalizer=identity_like(model),
     )

@@ -69,12 +69,17 @@ class ModelBasedUpdate:
         Returns:
             The state after the update, and scalars to log.
         """
-        state, info = self.fit(state, batch)
+        batch = state.normalizer.normalize(batch)
+        state, info = self._fit(state, batch)
+        task_batch = state.normalizer.normalize(task_batch)
         state, task_info = self.learn_from_task(state, batch, task_batch)
         return state, info | task_info
 
     def fit(self, state: TrainState, batch: Batch) -> tuple[TrainState, Info]:
-        """The two inner levels: the model, and the critic in the model."""
+        """The two inner levels alone: the model, and the critic in the model."""
+        return self._fit(state, state.normalizer.normalize(batch))
+
+    def _fit(self, state: TrainState, batch: Batch) -> tuple[TrainState, Info]:
         state, model_info = self.fit_model(state, batch)
         state, critic_info = self.fit_critic(state, batch)
         return state, model_info | critic_info

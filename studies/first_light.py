@@ -2,6 +2,7 @@
 
     python studies/first_light.py            trains what is missing, then draws the figure
     python studies/first_light.py --figure   draws the figure from the results alone
+    python studies/first_light.py --raw      the same without normalising observations
 
 Each run is appended to `results/first_light.csv` when it ends, one row an evaluation of ten
 episodes; the same command again does only what is missing.
@@ -10,21 +11,22 @@ episodes; the same command again does only what is missing.
 import csv
 import tempfile
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tyro
 from matplotlib.figure import Figure
 from rich.console import Console
 
-from mbrl_taskmet.agents import AGENTS
+from mbrl_taskmet.agents import AGENTS, AgentConfig
 from mbrl_taskmet.cli.environments import EnvironmentConfig
 from mbrl_taskmet.cli.parallel import train_all
 from mbrl_taskmet.cli.run_folder import RunFolder
 from mbrl_taskmet.cli.training import TrainingConfig
 
-RESULTS = Path(__file__).parent / "results" / "first_light.csv"
-FIGURE = RESULTS.with_suffix(".png")
+RESULTS = Path(__file__).parent / "results"
 COLUMNS = (
     "agent",
     "num_distractors",
@@ -55,24 +57,40 @@ class FirstLight:
     jobs: int | None = None
     """Runs at a time; as many as processor cores if not given."""
 
+    raw: bool = False
+    """Leave observations as they are, with the metric learning from update 2,500 on; the results
+    go into `first_light_raw.csv`."""
+
     figure: bool = False
     """Only draw the figure."""
+
+    @property
+    def results(self) -> Path:
+        """Where the results are."""
+        return RESULTS / ("first_light_raw.csv" if self.raw else "first_light.csv")
+
+    def hyperparameters(self, agent: str) -> AgentConfig:
+        """Of an agent in this study."""
+        raw: dict[str, Any] = {"normalize_observations": False} if self.raw else {}
+        if self.raw and agent == "taskmet":
+            raw["metric_warmup"] = 2_500
+        return AGENTS[agent].config_class(compile=True, **raw)
 
 
 def main(study: FirstLight) -> None:
     """Train what is missing and draw the figure."""
     if not study.figure:
         run_missing(study)
-    draw()
+    draw(study)
 
 
 def run_missing(study: FirstLight) -> None:
     """Train every agent and seed that the results do not hold yet."""
-    done = {(row["agent"], int(row["seed"])) for row in read() if is_last(row, study)}
+    done = {(row["agent"], int(row["seed"])) for row in read(study) if is_last(row, study)}
     with tempfile.TemporaryDirectory() as scratch:
         runs = {
             Path(scratch) / f"{agent}-{seed}": TrainingConfig(
-                AGENTS[agent].config_class(compile=True),
+                study.hyperparameters(agent),
                 EnvironmentConfig(num_distractors=study.num_distractors),
                 timesteps=study.timesteps,
                 seed=seed,
@@ -82,16 +100,17 @@ def run_missing(study: FirstLight) -> None:
             if (agent, seed) not in done
         }
         if runs:
+            append = partial(append_run, study.results)
             failures = train_all(runs, Console(), jobs=study.jobs, on_finished=append)
             for folder, error in failures.items():
                 print(f"{folder.name}: {error}")
 
 
-def append(folder: Path, config: TrainingConfig) -> None:
+def append_run(results: Path, folder: Path, config: TrainingConfig) -> None:
     """Copy a finished run's evaluations into the results."""
-    is_new = not RESULTS.exists()
+    is_new = not results.exists()
     agent = next(name for name, found in AGENTS.items() if found is config.agent)
-    with RESULTS.open("a", newline="") as file:
+    with results.open("a", newline="") as file:
         writer = csv.writer(file)
         if is_new:
             writer.writerow(COLUMNS)
@@ -109,9 +128,9 @@ def append(folder: Path, config: TrainingConfig) -> None:
             )
 
 
-def read() -> list[dict[str, str]]:
+def read(study: FirstLight) -> list[dict[str, str]]:
     """All rows of the results so far."""
-    return list(csv.DictReader(RESULTS.open())) if RESULTS.exists() else []
+    return list(csv.DictReader(study.results.open())) if study.results.exists() else []
 
 
 def is_last(row: dict[str, str], study: FirstLight) -> bool:
@@ -122,9 +141,9 @@ def is_last(row: dict[str, str], study: FirstLight) -> bool:
     )
 
 
-def draw() -> None:
+def draw(study: FirstLight) -> None:
     """Draw the return and the separation of the weights over the steps, with every seed."""
-    rows = read()
+    rows = read(study)
     figure = Figure(figsize=(10, 3.6), layout="constrained")
     returns, ratios = figure.subplots(1, 2)
     for agent in dict.fromkeys(row["agent"] for row in rows):
@@ -153,7 +172,7 @@ def draw() -> None:
     ratios.set(xlabel="environment steps", ylabel="mean real / mean distractor weight")
     ratios.axhline(1, color="black", linewidth=0.8, linestyle=":")
     returns.legend()
-    figure.savefig(FIGURE, dpi=120)
+    figure.savefig(study.results.with_suffix(".png"), dpi=120)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from cases import (
     dense_hypergradient,
     draw_batch,
     draw_state,
+    draws,
     every_metric,
     parametrized,
     small_update,
@@ -30,6 +31,7 @@ from mbrl_taskmet.hypergradient import (
 from mbrl_taskmet.linear_solvers import Exact, Identity, NormalEquationCG
 from mbrl_taskmet.metric import Cholesky, ConditionalMetric
 from mbrl_taskmet.networks import MLP
+from mbrl_taskmet.normalizer import Normalizer
 from mbrl_taskmet.trilevel import ModelBasedUpdate, TaskGradientUpdate, TaskMetUpdate
 
 BATCH, TASK_BATCH = draw_batch(1), draw_batch(2)
@@ -292,3 +294,22 @@ def test_reported_model_error_is_the_plain_mean_square(update):
     predicted, _ = ByAutograd(update).predictions(state.model, BATCH)
     _, info = update(state, BATCH, TASK_BATCH)
     assert_close(info["model_mse"], (predicted - BATCH.next_observations).square().mean())
+
+
+@every_update
+def test_normalizing_in_the_update_is_normalizing_what_it_reads(update):
+    normalizer = Normalizer(mean=0.3 * draws(8)(N), scale=1 + draws(9)(N).abs())
+    state = draw_state(update)
+    inside, info = update(state._replace(normalizer=normalizer), BATCH, TASK_BATCH)
+    outside, expected = update(state, normalizer.normalize(BATCH), normalizer.normalize(TASK_BATCH))
+    assert_close(inside._replace(normalizer=state.normalizer), outside)
+    assert_close(info, expected)
+
+
+def test_fitting_alone_is_the_whole_update_without_the_task():
+    update, normalizer = UPDATES["taskmet"], Normalizer(draws(8)(N), 1 + draws(9)(N).abs())
+    state = draw_state(update)._replace(normalizer=normalizer)
+    fitted, _ = update.fit(state, BATCH)
+    whole, _ = update(state, BATCH, TASK_BATCH)
+    before = {"metric": state.metric, "metric_optimizer": state.metric_optimizer}
+    assert_close(whole._replace(**before), fitted)

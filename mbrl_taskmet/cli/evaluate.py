@@ -51,12 +51,19 @@ class Evaluate:
         return 0
 
     def _evaluate(self, run: RunFolder) -> dict[str, Any]:
-        config = TrainingConfig.from_json(run.read_config())
+        written = run.read_config()
+        try:
+            config = TrainingConfig.from_json(written)
+        except (KeyError, TypeError, ValueError) as error:
+            raise RunFolderError(
+                f"{run.config} is damaged, or of another version ({error}): train the agent again."
+            ) from None
         if not run.agent.exists():
             raise RunFolderError(f"{run.path} holds no agent.zip yet: let the run end.")
         # As many environments as episodes, so that the policy acts on all of them at once.
         env = config.environment.make(self.episodes, self.seed)
         agent = config.agent.load(run.agent, env=env, device=config.device)
+        env.seed(self.seed)  # loading has seeded it with the seed of training
         returns, _ = evaluate_policy(agent, env, self.episodes, return_episode_rewards=True)
         env.close()
         return {"run": str(run.path), "episode_returns": returns}

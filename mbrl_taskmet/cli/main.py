@@ -1,13 +1,15 @@
-"""The command line: `mbrl-taskmet train | evaluate | weights`."""
+"""The command line: `mbrl-taskmet train | evaluate | weights | benchmark`."""
 
 import sys
 from collections.abc import Sequence
 from typing import Annotated, Any, Protocol, Union
 
+import gymnasium as gym
 import tyro
 from rich.console import Console
 
 from mbrl_taskmet.agents import AGENTS
+from mbrl_taskmet.cli.benchmark import Benchmark
 from mbrl_taskmet.cli.evaluate import Evaluate
 from mbrl_taskmet.cli.train import train_command
 from mbrl_taskmet.cli.weights import Weights
@@ -40,6 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     "train": train_command(arguments),
                     "evaluate": Evaluate,
                     "weights": Weights,
+                    "benchmark": Benchmark,
                 }.items()
             )
         ]
@@ -51,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             config=(tyro.conf.CascadeSubcommandArgs, tyro.conf.OmitArgPrefixes),
         )
         return command.run(Console())
-    except (ValueError, OSError, ImportError) as error:
+    except (ValueError, OSError, ImportError, gym.error.Error) as error:
         print(f"mbrl-taskmet: {error}", file=sys.stderr)
         return 2
     except FloatingPointError as error:

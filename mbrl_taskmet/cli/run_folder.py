@@ -81,18 +81,26 @@ class RunFolder:
 
     def read_evaluations(self) -> list[dict[str, str]]:
         """A row for each evaluation so far, by column."""
-        return list(csv.DictReader(self.evaluations.open()))
+        with self.evaluations.open(newline="") as file:
+            return list(csv.DictReader(file))
 
     def read_weights(self) -> tuple[list[str], NDArray[np.float64], NDArray[np.float64]]:
         """Names of the dimensions, timesteps of shape (T,), and weights of shape (T, n).
 
         Raises:
-            RunFolderError: if nothing was recorded yet.
+            RunFolderError: if nothing was recorded yet, or the file is damaged.
         """
-        rows = list(csv.reader(self.weights.open())) if self.weights.exists() else []
+        rows = list(
+            csv.reader(self.weights.read_text().splitlines() if self.weights.exists() else [])
+        )
         if len(rows) < 2:
             raise RunFolderError(f"{self.weights} holds no weights yet: let the run go on.")
-        values = np.array(rows[1:], dtype=np.float64)
+        try:
+            values = np.array(rows[1:], dtype=np.float64).reshape(len(rows) - 1, len(rows[0]))
+        except ValueError:
+            raise RunFolderError(
+                f"{self.weights} is damaged: its rows are not numbers, one for each column."
+            ) from None
         return rows[0][1:], values[:, 0], values[:, 1:]
 
 

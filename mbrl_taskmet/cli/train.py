@@ -1,13 +1,16 @@
 """`mbrl-taskmet train`: one run for each seed, side by side."""
 
 import argparse
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, make_dataclass
 from pathlib import Path
 from typing import Annotated, Any, Union
 
+import torch
 import tyro
 from rich.console import Console
+from rich.markup import escape
 
 from mbrl_taskmet.agents import AGENTS, AgentConfig
 from mbrl_taskmet.agents.config import Preset, configure
@@ -63,14 +66,10 @@ class Train:
         for config in runs.values():
             config.make_agent()
         for folder in runs:
-            if folder.exists():
-                raise RunFolderError(
-                    f"The run folder {folder} already exists: delete it, or choose another "
-                    "place with --folder."
-                )
+            _check_place(folder)
         failures = train_all(runs, console, jobs=self.jobs)
         for folder, error in failures.items():
-            console.print(f"[red]{folder}: {error}[/red]")
+            console.print(f"[red]{escape(f'{folder}: {error}')}[/red]")
         finished = [RunFolder(folder) for folder in runs if folder not in failures]
         if finished:
             show_weights(finished, console)
@@ -82,6 +81,14 @@ class Train:
         for name in ("timesteps", "eval_every", "eval_episodes"):
             if getattr(self, name) < 1:
                 raise ValueError(f"--{name.replace('_', '-')} must be positive.")
+        if self.jobs is not None and self.jobs < 1:
+            raise ValueError("--jobs must be positive.")
+        try:
+            torch.device(self.device)
+        except RuntimeError:
+            raise ValueError(
+                f"--device must be one that torch knows, such as cpu or cuda; got {self.device!r}."
+            ) from None
         if not self.seeds or len(set(self.seeds)) < len(self.seeds) or min(self.seeds) < 0:
             raise ValueError("--seeds must be one or more different numbers from 0 up.")
         name = next(n for n, a in AGENTS.items() if a.config_class is type(self.hyperparameters))
@@ -99,6 +106,21 @@ class Train:
             )
             for seed in self.seeds
         }
+
+
+def _check_place(folder: Path) -> None:
+    """Refuse a folder that exists, or that cannot be made."""
+    if folder.exists():
+        raise RunFolderError(
+            f"The run folder {folder} already exists: delete it, or choose another place with "
+            "--folder."
+        )
+    parent = next(p for p in folder.absolute().parents if p.exists())
+    if not (parent.is_dir() and os.access(parent, os.W_OK)):
+        raise RunFolderError(
+            f"The run folder {folder} cannot be made, since {parent} is not a folder that can be "
+            "written to: choose another place with --folder."
+        )
 
 
 def train_command(arguments: Sequence[str]) -> type[Train]:
