@@ -166,6 +166,10 @@ class ModelBasedAlgorithm(OffPolicyAlgorithm):
             torch.Generator().manual_seed(int(learning)),
             self.device,
         )
+        # Of full shape from the start, so that neither a checkpoint nor a compiled update is
+        # surprised by the one that is renewed.
+        normalizer = Normalizer(self.policy.observation_mean, self.policy.observation_scale)
+        self.learner.state = self.learner.state._replace(normalizer=normalizer)
         self._show_critic_to_policy()
 
     def _find_dimension_names(self) -> tuple[str, ...]:

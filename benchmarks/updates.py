@@ -105,8 +105,6 @@ class Stepper:
         self._batches = case.batch, case.task_batch
         self._update: Callable[..., Any] = case.update
         if compiled:
-            # Each graph is another specialisation of the same code, of which torch keeps eight.
-            torch._dynamo.config.recompile_limit = 1_000
             self._update = CompiledFunction(case.update.__call__, lambda: None)
 
     def __call__(self) -> None:

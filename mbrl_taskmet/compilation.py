@@ -55,9 +55,14 @@ class CompiledFunction:
         self._announce()
         cache = Path.home() / ".cache" / "mbrl_taskmet" / "inductor"
         os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache))
-        # A wrapper in C++ instead of Python halves the time between kernels.
-        self._compiled = torch.compile(
-            self._function, fullgraph=True, dynamic=False, options={"cpp_wrapper": True}
+        self._compiled = torch.compile(  # type: ignore[call-overload]  # its stubs lag behind
+            self._function,
+            fullgraph=True,
+            dynamic=False,
+            # Each agent in a process has its own graph of the same code, without limit.
+            isolate_recompiles=True,
+            # A wrapper in C++ instead of Python halves the time between kernels.
+            options={"cpp_wrapper": True},
         )
         try:
             return self._compiled(*arguments)

@@ -122,7 +122,6 @@ def built(tmp_path_factory):
         if (ROOT / name).is_file() and not name.startswith("studies/"):
             (tree / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, tree / name)
-    (tree / "README.md").touch()
     result = subprocess.run(
         [sys.executable, "-m", "build", "--no-isolation", "--outdir", tree / "dist", tree],
         capture_output=True,

@@ -128,9 +128,10 @@ def train(config: TrainingConfig, folder: Path, report: Report) -> None:
                 f"{error} The last good checkpoint is {run.checkpoint}."
             ) from error
         raise
+    finally:
+        agent.logger.close()
     agent.save(run.agent)
     draw_weights(*run.read_weights(), run.figure, mask)
-    agent.logger.close()
 
 
 class ReportCallback(BaseCallback):

@@ -1,0 +1,136 @@
+"""Callbacks write what they say, and change nothing."""
+
+import csv
+
+import numpy as np
+import pytest
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.env_util import make_vec_env
+from stable_baselines3.common.logger import configure
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from mbrl_taskmet import MLE, TaskMet
+from mbrl_taskmet.agents.callbacks import EvaluationCallback, WeightsCallback
+
+MASK = np.array([False] * 4 + [True] * 2)
+
+
+class Witness(BaseCallback):
+    """Notes the weights after each step and its update."""
+
+    def __init__(self):
+        super().__init__()
+        self.weights = {}
+
+    def _on_rollout_start(self):
+        self.weights[self.model.num_timesteps] = self.model.metric_weights().weights
+
+    def _on_step(self):
+        return True
+
+
+def read(path):
+    with path.open() as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture
+def evaluation(make_env, tmp_path):
+    """An evaluation every fifty steps, on two environments of its own."""
+
+    def make(**options):
+        env = make_vec_env(make_env, 2, seed=1_000)
+        settings = {"interval": 50, "episodes": 3, **options}
+        return EvaluationCallback(env, tmp_path / "evaluations.csv", **settings)
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("steps", "interval", "expected"),
+    [(120, 40, [0, 40, 80, 120]), (100, 40, [0, 40, 80, 100]), (30, 1_000, [0, 30])],
+)
+def test_weights_are_written_every_interval_and_at_the_end_once_each(
+    make_agent, tmp_path, steps, interval, expected
+):
+    agent, witness = make_agent(TaskMet), Witness()
+    path = tmp_path / "weights.csv"
+    agent.learn(steps, callback=[witness, WeightsCallback(path, interval)])
+    rows = read(path)
+    assert list(rows[0]) == ["timesteps", *agent.dimension_names]
+    assert [int(row.pop("timesteps")) for row in rows] == expected
+    written = np.array([list(map(float, row.values())) for row in rows])
+    seen = [witness.weights[step] for step in expected[:-1]] + [agent.metric_weights().weights]
+    np.testing.assert_allclose(written, seen, rtol=1e-5)
+    if steps > 100:
+        assert (written[-1] != written[0]).all()
+
+
+def test_two_environments_write_a_row_an_interval(make_agent, make_env, tmp_path):
+    agent = make_agent(MLE, make_vec_env(make_env, 2))
+    agent.learn(60, callback=WeightsCallback(tmp_path / "weights.csv", 20))
+    assert [int(row["timesteps"]) for row in read(tmp_path / "weights.csv")] == [0, 20, 40, 60]
+
+
+def test_weights_reach_tensorboard_as_a_histogram(make_agent, tmp_path):
+    agent = make_agent(TaskMet)
+    agent.set_logger(configure(str(tmp_path), ["tensorboard"]))
+    agent.learn(150, callback=WeightsCallback(tmp_path / "weights.csv", 20), log_interval=1)
+    agent.logger.close()
+    histograms = EventAccumulator(str(tmp_path)).Reload().Histograms("metric/weights")
+    assert histograms
+    assert {h.histogram_value.num for h in histograms} == {6}
+
+
+def test_evaluations_are_written_with_all_columns(make_agent, evaluation, tmp_path):
+    agent = make_agent(TaskMet)
+    callback = evaluation(distractor_mask=MASK, checkpoint=tmp_path / "checkpoint.zip")
+    agent.learn(150, callback=callback)
+    rows = read(tmp_path / "evaluations.csv")
+    assert tuple(rows[0]) == EvaluationCallback.COLUMNS
+    assert [int(row["timesteps"]) for row in rows] == [50, 100, 150]
+    saved = np.load(tmp_path / "evaluations.npz")
+    for row, returns in zip(rows, saved["results"], strict=True):
+        assert len(returns) == 3
+        assert float(row["episode_return"]) == pytest.approx(returns.mean())
+        assert float(row["episode_return_std"]) == pytest.approx(returns.std())
+        assert float(row["cpu_s"]) > 0
+    assert rows[0]["model_mse"] == ""  # not trained yet
+    loaded = TaskMet.load(tmp_path / "checkpoint.zip")
+    assert loaded.num_timesteps == 150
+    separation = loaded.metric_weights().separation(MASK).as_dict()
+    assert {name: float(rows[-1][name]) for name in separation} == pytest.approx(separation)
+
+
+@pytest.mark.parametrize("mask", [None, np.zeros(6, bool), np.ones(6, bool)])
+def test_there_is_no_separation_without_both_kinds_of_dimension(
+    make_agent, evaluation, tmp_path, mask
+):
+    make_agent(MLE).learn(50, callback=evaluation(distractor_mask=mask))
+    (row,) = read(tmp_path / "evaluations.csv")
+    assert [row[name] for name in EvaluationCallback.COLUMNS[4:7]] == ["", "", ""]
+
+
+def test_the_interval_is_in_steps_of_all_environments_each_time_it_is_used(
+    make_agent, make_env, evaluation, tmp_path
+):
+    agent = make_agent(MLE, make_vec_env(make_env, 2))
+    callback = evaluation(interval=40)
+    for _ in range(2):
+        agent.learn(80, callback=callback)
+        rows = read(tmp_path / "evaluations.csv")
+        assert [int(row["timesteps"]) for row in rows] == [40, 80]
+
+
+@pytest.mark.parametrize("mask", [None, MASK, ~MASK])
+def test_neither_evaluation_nor_its_mask_reaches_the_agent(
+    agent_class, make_agent, evaluation, snapshot, differences, tmp_path, mask
+):
+    alone, evaluated = make_agent(agent_class), make_agent(agent_class)
+    alone.learn(120)
+    callbacks = [
+        evaluation(distractor_mask=mask, checkpoint=tmp_path / "checkpoint.zip"),
+        WeightsCallback(tmp_path / "weights.csv", 10),
+    ]
+    evaluated.learn(120, callback=callbacks)
+    assert differences(snapshot(alone), snapshot(evaluated)) == []

@@ -1,0 +1,174 @@
+"""Hyperparameters: presets, what is refused, and how they are written down."""
+
+import inspect
+import json
+
+import pytest
+
+from mbrl_taskmet import MLE, TaskMet
+from mbrl_taskmet.agents import AGENTS
+from mbrl_taskmet.agents.config import AgentConfig, OMDConfig, TaskMetConfig, configure
+from mbrl_taskmet.agents.serialization import decode, encode
+from mbrl_taskmet.hypergradient import FullHessian, ImplicitGradient, UnrolledGradient
+from mbrl_taskmet.linear_solvers import (
+    ConjugateGradient,
+    Exact,
+    Identity,
+    NeumannSeries,
+    NormalEquationCG,
+)
+
+CONFIGS = [agent.config_class for agent in AGENTS.values()]
+
+
+def test_the_published_preset_has_the_papers_settings(agent_class, make_env):
+    agent = agent_class("MlpPolicy", make_env(), preset="published")
+    shared = {
+        "learning_rate": 3e-4,
+        "model_learning_rate": 1e-3,
+        "learning_starts": 1_000,
+        "batch_size": 256,
+        "gamma": 0.99,
+        "tau": 0.01,
+        "temperature": 0.01,
+        "exploration_epsilon": 0.1,
+        "normalize_observations": False,
+        "critic_hidden": (32, 32),
+        "model_hidden": (32, 32),
+    }
+    assert {name: getattr(agent.config, name) for name in shared} == shared
+    assert agent.gradient_steps == agent.train_freq.frequency == 1
+    if agent_class is TaskMet:
+        assert agent.config.metric_learning_rate == 1e-3
+        assert agent.config.metric_warmup == 5_000
+        assert (agent.config.metric, agent.config.metric_hidden) == ("diagonal", None)
+        assert agent.config.normalize_metric
+        assert not agent.config.independent_batches
+        assert not agent.config.centred_task_gradient
+        assert agent.config.hypergradient == ImplicitGradient(
+            NormalEquationCG(10), FullHessian(), damping=0.0
+        )
+
+
+def test_the_published_preset_learns(agent_class, make_agent):
+    options = {"metric_warmup": 30} if agent_class is TaskMet else {}
+    make_agent(agent_class, preset="published", **options).learn(80)
+
+
+def test_what_is_given_beside_a_preset_wins(make_agent):
+    agent = make_agent(TaskMet, preset="published", learning_rate=0.5, metric_warmup=7)
+    assert (agent.config.learning_rate, agent.config.metric_warmup) == (0.5, 7)
+    assert not agent.config.independent_batches
+
+
+def test_every_setting_reaches_the_update(make_agent):
+    update = make_agent(
+        TaskMet, gamma=0.5, tau=0.25, temperature=0.75, learning_rate=1e-1,
+        model_learning_rate=1e-2, metric_learning_rate=1e-3, critic_hidden=(3,),
+        model_hidden=(4, 5), centred_task_gradient=False, hypergradient=UnrolledGradient(2),
+    ).learner.update  # fmt: skip
+    assert (update.gamma, update.tau, update.critic.temperature) == (0.5, 0.25, 0.75)
+    assert update.critic_learning_rate == 1e-1
+    assert update.model_learning_rate == 1e-2
+    assert update.metric_learning_rate == 1e-3
+    assert update.critic.network.sizes == (6, 3, 2)
+    assert update.model.dynamics.sizes == (8, 4, 5, 6)
+    assert update.model.reward.sizes == (8, 4, 5, 1)
+    assert not update.centred
+    assert update.hypergradient == UnrolledGradient(2)
+
+
+@pytest.mark.parametrize("estimator", [ImplicitGradient(Exact()), UnrolledGradient()])
+def test_every_estimator_learns(make_agent, estimator):
+    agent = make_agent(TaskMet, hypergradient=estimator, model_hidden=(3,))
+    before = agent.metric_weights().weights
+    assert (agent.learn(90).metric_weights().weights != before).all()
+
+
+def one_sentence(error):
+    sentence = str(error.value)
+    assert "\n" not in sentence
+    assert sentence[-1] in ".?"
+    return sentence
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [("metric_lerning_rate", "metric_learning_rate"), ("gama", "gamma"), ("lr", None)],
+)
+def test_an_unknown_hyperparameter_is_refused_with_the_nearest_one(make_agent, name, nearest):
+    with pytest.raises(TypeError, match=f"no hyperparameter '{name}'") as error:
+        make_agent(TaskMet, **{name: 1})
+    assert ("Did you mean" in one_sentence(error)) == (nearest is not None)
+    assert nearest is None or f"{nearest!r}?" in one_sentence(error)
+
+
+def test_a_hyperparameter_of_another_agent_is_refused(make_agent):
+    with pytest.raises(TypeError, match="MLEConfig has no hyperparameter 'metric_warmup'"):
+        make_agent(MLE, metric_warmup=3)
+
+
+def test_an_unknown_preset_is_refused_with_those_there_are(agent_class, make_agent):
+    with pytest.raises(ValueError, match="'default' or 'published'; got 'publised'") as error:
+        make_agent(agent_class, preset="publised")
+    one_sentence(error)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *[(rate, value) for rate in ("learning_rate", "model_learning_rate", "temperature")
+          for value in (0, -1e-3, float("nan"))],
+        *[(size, value) for size in ("buffer_size", "batch_size") for value in (0, -5, 2.5)],
+        ("learning_starts", -1),
+        ("gamma", -0.1), ("gamma", 1.1), ("gamma", float("nan")),
+        ("tau", 0), ("tau", 1.5),
+        ("exploration_epsilon", -0.1), ("exploration_epsilon", 2),
+        *[(size, value) for size in ("critic_hidden", "model_hidden")
+          for value in ((0,), (32, -1), (3.5,))],
+        ("metric", "diagnal"),
+        ("metric_learning_rate", 0),
+        ("metric_warmup", -1),
+    ],
+)  # fmt: skip
+def test_a_value_out_of_range_is_refused_by_its_name(make_agent, name, value):
+    with pytest.raises(ValueError, match=f"^{name} must be .*; got ") as error:
+        make_agent(TaskMet, **{name: value})
+    assert repr(value) in one_sentence(error)
+
+
+@pytest.mark.parametrize("config_class", [AgentConfig, *CONFIGS])
+def test_every_hyperparameter_is_documented_where_it_is_defined(config_class):
+    for name in inspect.get_annotations(config_class):
+        lines = inspect.getsource(config_class).partition(f"    {name}: ")[2].split("\n", 1)[1]
+        assert lines.lstrip().startswith('"""'), name
+
+
+@pytest.mark.parametrize("preset", ["default", "published"])
+@pytest.mark.parametrize("config_class", CONFIGS)
+def test_a_configuration_survives_json(config_class, preset):
+    config = configure(config_class, preset, {"gamma": 0.5, "critic_hidden": (3, 4, 5)})
+    read = decode(json.loads(json.dumps(encode(config))))
+    assert read == config
+    assert type(read) is config_class
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"metric_hidden": ()},
+        {"metric_hidden": (4, 4), "metric": "full"},
+        {"hypergradient": UnrolledGradient(3, 0.5)},
+        *[{"hypergradient": ImplicitGradient(solver, FullHessian(), 0.25)}
+          for solver in (ConjugateGradient(2), NeumannSeries(), Identity(), Exact())],
+    ],
+)  # fmt: skip
+def test_every_choice_survives_json(options):
+    config = TaskMetConfig(**options)
+    assert decode(json.loads(json.dumps(encode(config)))) == config
+
+
+def test_an_unknown_class_is_refused():
+    written = encode(OMDConfig()) | {"class": "OMGConfig"}
+    with pytest.raises(ValueError, match="'OMGConfig'"):
+        decode(written)

@@ -1,0 +1,306 @@
+"""The agents are Stable-Baselines3 algorithms: what a user of SB3 does works unchanged."""
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+from stable_baselines3.common.callbacks import CheckpointCallback, EvalCallback
+from stable_baselines3.common.env_util import make_vec_env
+from stable_baselines3.common.evaluation import evaluate_policy
+from stable_baselines3.common.monitor import Monitor, load_results
+from stable_baselines3.common.vec_env import VecNormalize
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from mbrl_taskmet import MLE, TaskMet
+from mbrl_taskmet.agents import ModelBasedAlgorithm
+
+NOISY_CART_POLE = "mbrl_taskmet/NoisyCartPole-v0"
+
+
+@pytest.fixture(scope="module")
+def observations():
+    return np.random.default_rng(0).normal(size=(40, 6)).astype(np.float32)
+
+
+def greedy(agent, observations):
+    return agent.predict(observations, deterministic=True)[0]
+
+
+def noisy_vec_env(n_envs, seed=0):
+    return make_vec_env(NOISY_CART_POLE, n_envs, seed, env_kwargs={"num_distractors": 2})
+
+
+def test_learning_takes_the_steps_asked_for_and_an_update_after_each_but_the_first_ones(
+    agent_class, make_agent
+):
+    agent = make_agent(agent_class)
+    assert agent.learn(120) is agent
+    assert agent.num_timesteps == 120
+    assert agent._n_updates == 120 - agent.learning_starts
+    assert all(np.isfinite(value) for value in agent.last_info.values())
+
+
+def test_learning_again_starts_counting_anew_or_goes_on(make_agent):
+    agent = make_agent(MLE)
+    agent.learn(80)
+    agent.learn(30, reset_num_timesteps=False)
+    assert agent.num_timesteps == 110
+    agent.learn(60)
+    assert agent.num_timesteps == 60
+
+
+def test_learning_no_steps_is_refused(make_agent):
+    with pytest.raises(ValueError, match="total_timesteps must be positive; got 0"):
+        make_agent(MLE).learn(0)
+
+
+def test_actions_are_predicted_for_one_observation_and_for_many(
+    agent_class, make_agent, observations
+):
+    agent = make_agent(agent_class)
+    one, state = agent.predict(observations[0])
+    assert state is None
+    assert agent.action_space.contains(one)
+    many, _ = agent.predict(observations)
+    assert many.shape == (40,)
+    assert set(many) <= {0, 1}
+    singly = [greedy(agent, observation) for observation in observations]
+    np.testing.assert_array_equal(greedy(agent, observations), singly)
+
+
+@pytest.mark.parametrize("shape", [(5,), (3, 5), (2, 3, 6)])
+def test_an_observation_of_another_shape_is_refused_with_both_shapes(make_agent, shape):
+    with pytest.raises(ValueError, match=r"shape") as refused:
+        make_agent(MLE).predict(np.zeros(shape, np.float32))
+    assert str(shape) in str(refused.value)
+    assert "(6,)" in str(refused.value)
+
+
+def test_callbacks_see_every_step_and_can_stop(agent_class, make_agent):
+    agent = make_agent(agent_class)
+    seen = []
+    agent.learn(200, callback=lambda local, _: seen.append(local["self"].num_timesteps) or True)
+    assert seen == list(range(1, 201))
+    agent.learn(200, callback=lambda local, _: local["self"].num_timesteps < 70)
+    assert agent.num_timesteps == 70
+
+
+def test_stable_baselines_own_callbacks_work(make_agent, make_env, tmp_path):
+    agent = make_agent(TaskMet)
+    evaluation = EvalCallback(
+        Monitor(make_env()), eval_freq=50, n_eval_episodes=2, verbose=0,
+        best_model_save_path=str(tmp_path / "best"), log_path=str(tmp_path),
+    )  # fmt: skip
+    checkpoints = CheckpointCallback(60, str(tmp_path), save_replay_buffer=True)
+    agent.learn(120, callback=[evaluation, checkpoints])
+    assert np.load(tmp_path / "evaluations.npz")["timesteps"].tolist() == [50, 100]
+    assert (tmp_path / "best" / "best_model.zip").exists()
+    assert TaskMet.load(tmp_path / "rl_model_60_steps.zip").num_timesteps == 60
+    assert (tmp_path / "rl_model_replay_buffer_120_steps.pkl").exists()
+
+
+def test_policies_are_evaluated(agent_class, make_agent, make_env):
+    agent = make_agent(agent_class)
+    returns, lengths = evaluate_policy(
+        agent, Monitor(make_env()), n_eval_episodes=3, return_episode_rewards=True
+    )
+    assert returns == lengths  # CartPole gives one a step
+    assert min(lengths) > 5
+
+
+def test_a_monitor_writes_the_episodes_of_training(make_agent, make_env, tmp_path):
+    agent = make_agent(MLE, Monitor(make_env(), str(tmp_path / "log")))
+    agent.learn(150)
+    agent.get_env().close()
+    episodes = load_results(str(tmp_path))
+    assert len(episodes) == agent._episode_num > 2
+    assert episodes["l"].sum() <= 150
+
+
+def test_tensorboard_gets_the_losses_the_returns_and_the_weights(make_agent, tmp_path):
+    agent = make_agent(TaskMet, tensorboard_log=str(tmp_path))
+    agent.learn(200, log_interval=1)
+    events = EventAccumulator(str(tmp_path / "TaskMet_1")).Reload()
+    names = ("model_loss", "model_mse", "critic_loss", "task_loss", "hypergradient_norm")
+    expected = {f"train/{name}" for name in (*names, "solver_residual")}
+    expected |= {f"metric/weight_{name}" for name in agent.dimension_names}
+    expected |= {"rollout/ep_rew_mean", "rollout/ep_len_mean"}
+    assert expected <= set(events.Tags()["scalars"])
+    assert [e.step for e in events.Scalars("train/critic_loss")][-1] > agent.learning_starts
+
+
+def test_a_quiet_agent_prints_nothing_and_a_verbose_one_its_log(make_agent, capsys):
+    make_agent(MLE).learn(150)
+    assert capsys.readouterr().out == ""
+    make_agent(MLE, verbose=1).learn(150)
+    printed = capsys.readouterr().out
+    assert "Wrapping the env in a DummyVecEnv" in printed
+    assert "critic_loss" in printed
+    assert "ep_rew_mean" in printed
+
+
+def test_a_progress_bar_is_shown_and_changes_nothing(make_agent, snapshot, differences, capsys):
+    quiet, shown = make_agent(MLE).learn(100), make_agent(MLE)
+    shown.learn(100, progress_bar=True)
+    captured = capsys.readouterr()
+    assert "100/100" in captured.out + captured.err
+    assert differences(snapshot(quiet), snapshot(shown)) == []
+
+
+def test_an_agent_learns_in_another_environment_of_the_same_spaces(make_agent, make_env):
+    agent = make_agent(TaskMet)
+    agent.learn(60)
+    other = make_vec_env(make_env, 1)
+    agent.set_env(other)
+    assert agent.get_env() is other
+    agent.learn(60, reset_num_timesteps=False)
+    assert agent.num_timesteps == 120
+    with pytest.raises(ValueError, match="Observation spaces do not match"):
+        agent.set_env(make_env(num_distractors=3))
+
+
+def test_an_environment_can_be_given_by_its_id(agent_class, make_agent):
+    agent = make_agent(agent_class, "CartPole-v1")
+    agent.learn(60)
+    assert agent.metric_weights().names == tuple(f"observation_{i}" for i in range(4))
+
+
+def test_a_noisy_environment_can_be_given_by_its_id_and_names_its_dimensions(make_agent):
+    names = make_agent(MLE, NOISY_CART_POLE).metric_weights().names
+    assert names[:5] == (
+        "cart_position", "cart_velocity", "pole_angle", "pole_angular_velocity", "distractor_0",
+    )  # fmt: skip
+    assert len(names) == 20
+
+
+def test_dimensions_that_a_wrapper_changed_are_numbered(make_agent, make_env, tmp_path):
+    agent = make_agent(TaskMet, gym.wrappers.TimeAwareObservation(make_env()))
+    assert agent.metric_weights().names == tuple(f"observation_{i}" for i in range(7))
+    agent.learn(100, log_interval=1)
+
+
+def test_a_saved_agent_acts_as_before(agent_class, make_agent, observations, tmp_path):
+    agent = make_agent(agent_class).learn(100)
+    agent.save(tmp_path / "agent")
+    for path in (tmp_path / "agent", tmp_path / "agent.zip", str(tmp_path / "agent.zip")):
+        loaded = agent_class.load(path)
+        np.testing.assert_array_equal(greedy(loaded, observations), greedy(agent, observations))
+
+
+def test_a_loaded_agent_has_the_configuration_names_and_weights_of_the_saved_one(
+    agent_class, make_agent, tmp_path
+):
+    agent = make_agent(agent_class, gamma=0.9, temperature=0.5).learn(100)
+    agent.save(tmp_path / "agent.zip")
+    loaded = agent_class.load(tmp_path / "agent.zip")
+    assert loaded.config == agent.config
+    assert loaded.dimension_names == agent.dimension_names
+    assert loaded.metric_weights().as_dict() == agent.metric_weights().as_dict()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "in_force"),
+    [
+        ("gamma", 0.5, lambda agent: agent.learner.update.gamma),
+        ("tau", 0.5, lambda agent: agent.learner.update.tau),
+        ("learning_rate", 0.5, lambda agent: agent.learner.update.critic_learning_rate),
+        ("model_learning_rate", 0.5, lambda agent: agent.learner.update.model_learning_rate),
+        ("metric_learning_rate", 0.5, lambda agent: agent.learner.update.metric_learning_rate),
+        ("temperature", 0.5, lambda agent: agent.learner.update.critic.temperature),
+        ("temperature", 0.5, lambda agent: agent.policy.critic.temperature),
+        ("exploration_epsilon", 0.5, lambda agent: agent.policy.exploration_epsilon),
+        ("verbose", 1, lambda agent: agent.verbose),
+    ],
+)
+def test_a_setting_given_at_loading_is_in_force(make_agent, tmp_path, name, value, in_force):
+    make_agent(TaskMet).save(tmp_path / "agent.zip")
+    assert in_force(TaskMet.load(tmp_path / "agent.zip")) != value
+    loaded = TaskMet.load(tmp_path / "agent.zip", **{name: value})
+    assert getattr(loaded, name) == in_force(loaded) == value
+
+
+def test_a_setting_out_of_range_is_refused_at_loading_too(make_agent, tmp_path):
+    make_agent(MLE).save(tmp_path / "agent.zip")
+    with pytest.raises(ValueError, match="gamma must be between 0 and 1; got 2"):
+        MLE.load(tmp_path / "agent.zip", gamma=2)
+
+
+def test_replay_is_saved_and_loaded(make_agent, snapshot, differences, tmp_path):
+    agent, other = make_agent(MLE).learn(120), make_agent(MLE, seed=1)
+    agent.save_replay_buffer(tmp_path / "replay")
+    other.load_replay_buffer(tmp_path / "replay")
+    assert other.replay_buffer.size() == 120
+    assert torch.equal(other.replay_buffer._rows, agent.replay_buffer._rows)
+    other.learn(80)
+    assert other.replay_buffer.size() == 200
+
+
+def test_parameters_carry_all_that_was_learned(agent_class, make_agent, observations, differences):
+    learned, fresh = make_agent(agent_class).learn(120), make_agent(agent_class, seed=1)
+    fresh.set_parameters(learned.get_parameters())
+    for one, other in zip(fresh.learner.state, learned.learner.state, strict=True):
+        assert all(map(torch.equal, one, other)) if isinstance(one, tuple) else one.equal(other)
+    np.testing.assert_array_equal(greedy(fresh, observations), greedy(learned, observations))
+
+
+def test_parameters_are_set_from_a_saved_agent(make_agent, observations, tmp_path):
+    learned, fresh = make_agent(MLE).learn(120), make_agent(MLE, seed=1)
+    learned.save(tmp_path / "agent.zip")
+    assert (greedy(fresh, observations) != greedy(learned, observations)).any()
+    fresh.set_parameters(str(tmp_path / "agent.zip"))
+    np.testing.assert_array_equal(greedy(fresh, observations), greedy(learned, observations))
+
+
+def test_a_policy_is_saved_alone(agent_class, make_agent, observations, tmp_path):
+    agent = make_agent(agent_class, temperature=0.5, exploration_epsilon=0.3).learn(100)
+    agent.policy.save(str(tmp_path / "policy"))
+    policy = type(agent.policy).load(str(tmp_path / "policy"))
+    np.testing.assert_array_equal(greedy(policy, observations), greedy(agent, observations))
+    assert (policy.critic, policy.exploration_epsilon) == (agent.policy.critic, 0.3)
+
+
+def test_policy_keywords_win_over_the_configuration_and_survive_saving(make_agent, tmp_path):
+    agent = make_agent(MLE, policy_kwargs={"net_arch": (4, 4)})
+    agent.save(tmp_path / "agent.zip")
+    for one in (agent, MLE.load(tmp_path / "agent.zip")):
+        assert one.policy.net_arch == (4, 4)
+        assert one.learner.update.critic.network.sizes == (6, 4, 4, 2)
+
+
+def test_normalised_environments_are_learned_on_normalised_transitions(agent_class, make_agent):
+    env = VecNormalize(noisy_vec_env(1), gamma=0.99)
+    agent = make_agent(agent_class, env)
+    agent.learn(150)
+    raw = agent.replay_buffer.sample(64).observations.numpy()
+    assert np.abs(env.normalize_obs(raw) - raw).max() > 0.1
+    (seen,) = agent.replay_buffer.sample_batches(64, 1, torch.Generator().manual_seed(1), env)
+    (kept,) = agent.replay_buffer.sample_batches(64, 1, torch.Generator().manual_seed(1))
+    np.testing.assert_allclose(seen.observations, env.normalize_obs(kept.observations.numpy()))
+    np.testing.assert_allclose(
+        seen.next_observations, env.normalize_obs(kept.next_observations.numpy())
+    )
+    np.testing.assert_allclose(seen.rewards, env.normalize_reward(kept.rewards.numpy()), rtol=1e-6)
+    assert torch.equal(seen.actions, kept.actions)
+    assert torch.equal(seen.terminations, kept.terminations)
+    assert (kept.rewards == 1).all()
+
+
+@pytest.mark.parametrize(("gradient_steps", "updates"), [(-1, 100), (1, 50), (3, 150), (0, 0)])
+def test_two_environments_step_together(make_agent, gradient_steps, updates):
+    agent = make_agent(TaskMet, noisy_vec_env(2), gradient_steps=gradient_steps)
+    agent.learn(150)
+    assert agent.num_timesteps == 150
+    assert agent.replay_buffer.size() == 75
+    assert agent._n_updates == updates
+
+
+def test_updates_can_wait_for_whole_episodes(make_agent):
+    agent = make_agent(MLE, train_freq=(1, "episode"), gradient_steps=-1)
+    agent.learn(150)
+    assert agent._n_updates > 0
+    assert agent._last_episode_starts.all() or agent.replay_buffer.size() == agent.num_timesteps
+
+
+def test_every_agent_is_a_stable_baselines_algorithm(agent_class):
+    assert issubclass(agent_class, ModelBasedAlgorithm)
+    assert agent_class.policy_aliases.keys() == {"MlpPolicy"}

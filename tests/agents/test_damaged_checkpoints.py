@@ -1,0 +1,123 @@
+"""What is no checkpoint of this agent for this environment is refused in one sentence."""
+
+import itertools
+import zipfile
+
+import pytest
+
+from mbrl_taskmet import MLE, TaskMet
+from mbrl_taskmet.agents import AGENTS
+
+
+@pytest.fixture
+def checkpoint(make_agent, tmp_path):
+    path = tmp_path / "agent.zip"
+    make_agent(TaskMet).learn(60).save(path)
+    return path
+
+
+@pytest.fixture
+def refused():
+    """The sentence with which loading was refused."""
+
+    def load(agent_class, path, **options):
+        with pytest.raises(ValueError, match="cannot be loaded") as caught:
+            agent_class.load(path, **options)
+        sentence = str(caught.value)
+        assert str(path) in sentence
+        assert "\n" not in sentence
+        assert sentence.endswith(".")
+        return sentence
+
+    return load
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.01, 0.3, 0.7, 0.99])
+def test_a_truncated_file_is_refused(checkpoint, refused, kept):
+    whole = checkpoint.read_bytes()
+    checkpoint.write_bytes(whole[: int(kept * len(whole))])
+    refused(TaskMet, checkpoint)
+
+
+def test_a_file_damaged_anywhere_is_refused_or_loads_unharmed(
+    checkpoint, refused, snapshot, differences
+):
+    whole = checkpoint.read_bytes()
+    expected = snapshot(TaskMet.load(checkpoint))
+    for start in range(0, len(whole), len(whole) // 40):
+        damaged = bytearray(whole)
+        damaged[start : start + 8] = bytes(255 - byte for byte in whole[start : start + 8])
+        checkpoint.write_bytes(damaged)
+        try:
+            loaded = TaskMet.load(checkpoint)
+        except ValueError:
+            refused(TaskMet, checkpoint)
+        else:
+            assert differences(snapshot(loaded), expected) == []
+
+
+def test_a_text_file_is_refused(tmp_path, refused):
+    path = tmp_path / "agent.zip"
+    path.write_text("no checkpoint")
+    assert "zip" in refused(TaskMet, path)
+
+
+def test_a_zip_file_of_something_else_is_refused(tmp_path, refused):
+    path = tmp_path / "agent.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("holiday.txt", "sun")
+    refused(TaskMet, path)
+
+
+@pytest.mark.parametrize("data", ["[]", "{}", "{", "null", '{"policy_class": 3}'])
+def test_a_zip_file_with_other_data_is_refused(tmp_path, refused, data):
+    path = tmp_path / "agent.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("data", data)
+    refused(TaskMet, path)
+
+
+@pytest.mark.parametrize("missing", ["data", "policy.pth", "learner.pth"])
+def test_a_zip_file_without_one_of_its_parts_is_refused(checkpoint, tmp_path, refused, missing):
+    path = tmp_path / "incomplete.zip"
+    with zipfile.ZipFile(checkpoint) as whole, zipfile.ZipFile(path, "w") as archive:
+        for name in whole.namelist():
+            if name != missing:
+                archive.writestr(name, whole.read(name))
+    refused(TaskMet, path)
+
+
+def test_a_missing_file_is_not_found(tmp_path):
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        TaskMet.load(tmp_path / "nowhere.zip")
+
+
+def test_a_checkpoint_of_another_environment_is_refused_and_both_spaces_are_named(
+    checkpoint, refused, make_env
+):
+    sentence = refused(TaskMet, checkpoint, env=make_env(num_distractors=3))
+    assert "(6,)" in sentence
+    assert "(7,)" in sentence
+
+
+@pytest.mark.parametrize(
+    ("saved_by", "loaded_as"),
+    list(itertools.permutations(AGENTS.values(), 2)),
+    ids=lambda agent_class: agent_class.__name__,
+)
+def test_a_checkpoint_of_another_agent_is_refused_and_both_are_named(
+    make_agent, tmp_path, refused, saved_by, loaded_as
+):
+    make_agent(saved_by).save(tmp_path / "agent.zip")
+    sentence = refused(loaded_as, tmp_path / "agent.zip")
+    assert saved_by.__name__ in sentence
+    assert loaded_as.__name__ in sentence
+
+
+def test_a_checkpoint_of_other_sizes_is_refused_and_the_shapes_are_named(
+    make_agent, tmp_path, refused
+):
+    make_agent(MLE).save(tmp_path / "agent.zip")
+    sentence = refused(MLE, tmp_path / "agent.zip", model_hidden=(9,))
+    assert "model" in sentence
+    assert "shape" in sentence

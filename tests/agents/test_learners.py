@@ -1,0 +1,164 @@
+"""What each agent learns from, and that it learns."""
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+from stable_baselines3.common.evaluation import evaluate_policy
+from stable_baselines3.common.monitor import Monitor
+
+from mbrl_taskmet import MLE, OMD, VEP, TaskMet
+
+independence = pytest.mark.parametrize("independent", [True, False])
+
+
+def watch(agent):
+    """The arguments of every update."""
+    calls, step = [], agent.learner.step
+    agent.learner.step = lambda *batches, **options: (
+        calls.append(batches) or step(*batches, **options)
+    )
+    return calls
+
+
+def test_the_metric_is_frozen_until_its_warmup_is_over(make_agent):
+    agent = make_agent(TaskMet, metric_warmup=40)
+    first = agent.learner.state.metric
+    agent.learn(agent.learning_starts + 40)
+    assert agent._n_updates == 40
+    assert torch.equal(agent.learner.state.metric, first)
+    assert agent.learner.state.metric_optimizer.steps == 0
+    assert agent.learner.state.model_optimizer.steps == 40
+    assert "hypergradient_norm" not in agent.last_info
+    agent.learn(1, reset_num_timesteps=False)
+    assert (agent.learner.state.metric != first).all()
+    assert agent.learner.state.metric_optimizer.steps == 1
+    assert agent.last_info["hypergradient_norm"] > 0
+
+
+def test_until_then_taskmet_is_maximum_likelihood(make_agent, snapshot, differences):
+    """Given the same batches: the metric starts at the identity."""
+    taskmet = make_agent(TaskMet, metric_warmup=1_000, independent_batches=False).learn(120)
+    mle = make_agent(MLE).learn(120)
+    assert set(differences(snapshot(taskmet), snapshot(mle))) == set()
+
+
+@independence
+@pytest.mark.parametrize("agent_class", [TaskMet, OMD])
+def test_the_task_loss_has_a_batch_of_its_own_if_asked_for(make_agent, agent_class, independent):
+    agent = make_agent(agent_class, independent_batches=independent)
+    calls = watch(agent)
+    agent.learn(70)
+    assert len(calls) == 20
+    for batch, task_batch in calls:
+        assert torch.equal(batch.observations, task_batch.observations) != independent
+
+
+@pytest.mark.parametrize("agent_class", [MLE, VEP])
+def test_agents_without_a_task_loss_draw_one_batch(make_agent, agent_class):
+    agent = make_agent(agent_class)
+    calls = watch(agent)
+    agent.learn(60)
+    assert all(batch is task_batch for batch, task_batch in calls)
+
+
+@pytest.mark.parametrize(
+    ("agent_class", "feels"), [(MLE, True), (TaskMet, True), (OMD, False), (VEP, False)]
+)
+def test_only_prediction_losses_feel_a_state_that_has_no_value(make_agent, agent_class, feels):
+    """Where an episode terminated, no value depends on s′: only its prediction does."""
+    agent = make_agent(agent_class).learn(60)
+    start = agent.learner.state
+    (batch,) = agent.replay_buffer.sample_batches(16, 1, torch.Generator().manual_seed(0))
+    batch = batch._replace(terminations=torch.ones(16))
+    moved = batch._replace(next_observations=batch.next_observations + 1)
+    with torch.no_grad():
+        one, _ = agent.learner.update(start, batch, batch)
+        other, _ = agent.learner.update(start, moved, moved)
+    assert not torch.equal(one.model, start.model)
+    assert torch.equal(one.model, other.model) != feels
+
+
+@pytest.mark.parametrize("agent_class", [OMD, TaskMet])
+def test_the_task_batch_alone_carries_the_task(make_agent, agent_class):
+    agent = make_agent(agent_class).learn(90)
+    start = agent.learner.state
+    batch, one, other = agent.replay_buffer.sample_batches(16, 3, torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        after = [agent.learner.update(start, batch, task)[0] for task in (one, other)]
+    assert torch.equal(after[0].critic, after[1].critic)
+    learned = "model" if agent_class is OMD else "metric"
+    assert not torch.equal(getattr(after[0], learned), getattr(after[1], learned))
+    other_level = "metric" if agent_class is OMD else "model"
+    assert torch.equal(getattr(after[0], other_level), getattr(after[1], other_level))
+
+
+def test_a_metric_that_shuts_a_dimension_out_is_not_fitted_there(make_agent):
+    """The metric reaches the model's training: almost no weight, almost no step."""
+    agent = make_agent(TaskMet, normalize_metric=False, metric_warmup=10_000)
+    light = agent.learner.state.metric.clone()
+    light[5] = -30.0
+    agent.learner.state = agent.learner.state._replace(metric=light)
+    agent.learn(60)
+    moments = agent.learner.state.model_optimizer.first_moment
+    (*_, last), _ = (
+        network.layers(parameters)
+        for network, parameters in zip(
+            (agent.learner.update.model.dynamics, agent.learner.update.model.reward),
+            agent.learner.update.model.split(moments),
+            strict=True,
+        )
+    )
+    assert last[:, 5].abs().max() < 1e-8 < last[:, 4].abs().max()
+
+
+def test_observations_are_normalised_by_what_was_observed(agent_class, make_agent):
+    agent = make_agent(agent_class, "CartPole-v1")
+    seen = []
+    agent.learn(51, callback=lambda local, _: seen.append(local["new_obs"][0]) or True)
+    mean, scale = agent.learner.state.normalizer
+    np.testing.assert_allclose(mean, np.mean(seen, 0), atol=1e-4)
+    np.testing.assert_allclose(scale, 1 / np.std(seen, 0), rtol=1e-2)
+
+
+def test_normalisation_can_be_left_out(agent_class, make_agent):
+    agent = make_agent(agent_class, normalize_observations=False).learn(80)
+    mean, scale = agent.learner.state.normalizer
+    assert not mean.any()
+    assert (scale == 1).all()
+
+
+def test_units_of_the_observations_do_not_matter_if_they_are_normalised(make_agent, make_env):
+    """To an agent that acts at random, whose experience is then the same but for them."""
+    units = np.array([1, 2, 4, 0.5, 0.25, 8], np.float32)
+    space = gym.spaces.Box(-np.inf, np.inf, (6,), np.float32)
+    env = gym.wrappers.TransformObservation(make_env(), lambda s: units * s, space)
+    one, other = (make_agent(TaskMet, e, exploration_epsilon=1.0) for e in (make_env(), env))
+    rows = [agent.learn(140).replay_buffer._rows[:140, 0].numpy() for agent in (one, other)]
+    np.testing.assert_array_equal(rows[1][:, :6], rows[0][:, :6] * units)
+    learned = one.metric_weights().weights
+    np.testing.assert_allclose(other.metric_weights().weights, learned, atol=1e-4)
+    assert np.abs(learned - 1).min() > 1e-3
+
+
+def test_acting_sees_what_learning_sees(agent_class, make_agent):
+    agent = make_agent(agent_class).learn(80)
+    observations = torch.randn(50, 6, generator=torch.Generator().manual_seed(0))
+    mean, scale = agent.learner.state.normalizer
+    critic = agent.learner.update.critic
+    values = critic.action_values(agent.learner.state.critic, (observations - mean) * scale)
+    actions, _ = agent.predict(observations.numpy(), deterministic=True)
+    np.testing.assert_array_equal(actions, values.amin(0).argmax(-1))
+
+
+@pytest.mark.slow
+def test_maximum_likelihood_learns_cart_pole():
+    env = Monitor(gym.make("CartPole-v1"))
+    agent = MLE("MlpPolicy", env, seed=0, learning_starts=500, device="cpu")
+
+    def mean_return():
+        return np.mean(evaluate_policy(agent, env, 10, return_episode_rewards=True)[0])
+
+    before = mean_return()
+    agent.learn(4_000)
+    assert mean_return() > max(100, 3 * before)

@@ -1,0 +1,126 @@
+"""Bad input gets one sentence and status 2, and leaves nothing behind."""
+
+import re
+
+import gymnasium as gym
+import pytest
+
+from mbrl_taskmet.agents import TaskMetConfig
+
+BAD_TRAINING = {
+    "agent": ("taskmett", "no agent 'taskmett': .* Did you mean 'taskmet'\\?"),
+    "environment": ("mle --env CartPol-v1", "'CartPol-v1'. Did you mean 'CartPole-v1'\\?"),
+    "version": ("mle --env CartPole-v9", "Did you mean 'CartPole-v"),
+    "malformed-id": ("mle --env a/b/c:d/e", "a/b/c"),
+    "namespace": ("mle --env ALE/Pong-v5", "'ALE/Pong-v5'"),
+    "module": ("mle --env nowhere:Env-v0", "No module named 'nowhere'"),
+    "continuous-actions": ("mle --env Pendulum-v1", "TransformAction"),
+    "discrete-observations": ("mle --env FrozenLake-v1", "FlattenObservation"),
+    "kind": ("mle --kind gausian", "'gausian'.* Did you mean 'gaussian'\\?"),
+    "num-distractors": ("mle --num-distractors -1", "num_distractors"),
+    "noise-std": ("mle --noise-std -1", "noise_std"),
+    "layout-seed": ("mle --layout-seed -1", "layout_seed"),
+    "preset": ("taskmet --preset publised", "'default' or 'published'; got 'publised'"),
+    "timesteps": ("mle --timesteps 0", "--timesteps must be positive"),
+    "eval-every": ("mle --eval-every -5", "--eval-every must be positive"),
+    "eval-episodes": ("mle --eval-episodes 0", "--eval-episodes must be positive"),
+    "jobs": ("mle --jobs 0", "--jobs must be positive"),
+    "repeated-seed": ("mle --seeds 1 1", "--seeds must be"),
+    "negative-seed": ("mle --seeds -1", "--seeds must be"),
+    "no-seed": ("mle --seeds", "--seeds must be"),
+    "device": ("mle --device gpu0", "gpu0"),
+}
+BAD_VALUES = {
+    "learning-rate": ("mle --learning-rate -0.1", "learning_rate must be positive; got -0.1"),
+    "batch-size": ("mle --batch-size 0", "batch_size must be a positive whole number; got 0"),
+    "gamma": ("mle --gamma 1.5", "gamma must be between 0 and 1; got 1.5"),
+    "hidden": ("mle --critic-hidden 8 0", r"critic_hidden must be .*; got \(8, 0\)"),
+    "metric-warmup": ("taskmet --metric-warmup -1", "metric_warmup must be"),
+}
+BAD_SYNTAX = {
+    "command": "trian mle",
+    "nothing": "",
+    "no-agent": "train",
+    "option": "train mle --timestep 300",
+    "option-of-another-agent": "train mle --metric-warmup 3",
+    "number": "train mle --timesteps many",
+    "choice": "train taskmet --metric diagnal",
+    "missing-run": "evaluate",
+}
+
+
+@pytest.mark.parametrize(("command", "sentence"), BAD_TRAINING.values(), ids=BAD_TRAINING.keys())
+def test_what_cannot_be_trained_is_refused_in_one_sentence(cli, tmp_path, command, sentence):
+    status, output, complaint = cli("train", *command.split())
+    assert status == 2
+    assert output == ""
+    assert complaint.startswith("mbrl-taskmet: ")
+    assert complaint.count("\n") == 1
+    assert re.search(sentence, complaint)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("command", "sentence"), BAD_VALUES.values(), ids=BAD_VALUES.keys())
+def test_a_hyperparameter_out_of_range_is_refused_by_its_name(cli, tmp_path, command, sentence):
+    status, output, complaint = cli("train", *command.split())
+    assert (status, output) == (2, "")
+    assert re.search(sentence, " ".join(complaint.replace("│", " ").split()))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", BAD_SYNTAX.values(), ids=BAD_SYNTAX.keys())
+def test_what_cannot_be_parsed_is_refused(cli, tmp_path, command):
+    status, output, complaint = cli(*command.split())
+    assert status == 2
+    assert (output + complaint).strip()
+    assert "Traceback" not in output + complaint
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_environment_whose_package_is_missing_is_refused(cli, tmp_path, monkeypatch):
+    def make(*args, **kwargs):
+        raise gym.error.DependencyNotInstalled("Box2D is not installed, run `pip install swig`")
+
+    monkeypatch.setattr(gym, "make", make)
+    status, _, complaint = cli("train", "mle", "--env", "LunarLander-v3")
+    assert status == 2
+    assert complaint == "mbrl-taskmet: Box2D is not installed, run `pip install swig`\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_process_ends_with_the_status_and_the_sentence(shell, tmp_path):
+    result = shell("train", "taskmet", "--env", "CartPol-v1", cwd=tmp_path)
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert result.stderr == (
+        "mbrl-taskmet: No environment is registered as 'CartPol-v1'. Did you mean 'CartPole-v1'?\n"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_made_is_refused(cli, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    status, _, complaint = cli("train", "mle", "--folder", tmp_path / "file")
+    assert status == 2
+    assert complaint.startswith("mbrl-taskmet: ")
+    assert (tmp_path / "file").read_text() == "in the way"
+
+
+@pytest.mark.parametrize(
+    "command", [[], ["train"], ["train", "taskmet"], ["evaluate"], ["weights"]]
+)
+def test_help_is_given(cli, command):
+    status, output, _ = cli(*command, "--help")
+    assert status == 0
+    assert "usage: mbrl-taskmet" in output
+
+
+def test_help_shows_the_presets_defaults(cli):
+    default, published = (
+        " ".join(cli("train", "taskmet", *preset, "--help")[1].split())
+        for preset in ([], ["--preset", "published"])
+    )
+    warmup = TaskMetConfig().metric_warmup
+    assert f"(default: {warmup})" in default
+    assert f"(default: {warmup})" not in published
+    assert "(default: 5000)" in published

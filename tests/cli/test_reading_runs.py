@@ -1,0 +1,168 @@
+"""`mbrl-taskmet evaluate` and `mbrl-taskmet weights`."""
+
+import json
+import shutil
+
+import gymnasium as gym
+import matplotlib.image
+import numpy as np
+import pytest
+
+from mbrl_taskmet import MLE, TaskMet
+from mbrl_taskmet.cli.run_folder import RunFolder
+
+
+@pytest.fixture
+def folder(trained):
+    return trained[1]
+
+
+@pytest.fixture
+def spoiled(folder, tmp_path):
+    """A copy of a run, to be damaged."""
+    return RunFolder(shutil.copytree(folder / "seed-3", tmp_path / "spoiled"))
+
+
+def refused(result, run):
+    status, output, complaint = result
+    assert status == 2
+    assert output == ""
+    assert complaint.startswith("mbrl-taskmet: ")
+    assert complaint.count("\n") == 1
+    assert str(run.path) in complaint
+    return complaint
+
+
+def test_an_agent_is_evaluated(cli, folder):
+    status, output, complaint = cli("evaluate", folder / "seed-3", "--episodes", 3)
+    assert (status, complaint) == (0, "")
+    assert "seed-3" in output.replace("\n", "")
+    assert "mean return" in output
+
+
+def test_the_agents_of_all_seeds_are_evaluated_as_json(cli, folder):
+    status, output, _ = cli("evaluate", folder, "--episodes", 8, "--json")
+    assert status == 0
+    results = json.loads(output)
+    assert [result["run"] for result in results] == [str(folder / f"seed-{s}") for s in (3, 4)]
+    assert all(len(result["episode_returns"]) == 8 for result in results)
+    again = json.loads(cli("evaluate", folder, "--episodes", 8, "--json")[1])
+    assert again == results
+    other = json.loads(cli("evaluate", folder, "--episodes", 8, "--json", "--seed", 7)[1])
+    assert other != results
+
+
+@pytest.mark.parametrize("seed", [0, 7, 11])
+def test_returns_are_those_of_the_greedy_agent(cli, folder, seed):
+    options = ("--episodes", 1, "--seed", seed, "--json")
+    (result,) = json.loads(cli("evaluate", folder / "seed-3", *options)[1])
+    agent = TaskMet.load(folder / "seed-3" / "agent.zip")
+    env = gym.make("mbrl_taskmet/NoisyCartPole-v0", num_distractors=2)
+    observation, _ = env.reset(seed=seed)
+    total, over = 0.0, False
+    while not over:
+        action, _ = agent.predict(observation, deterministic=True)
+        observation, reward, terminated, truncated, _ = env.step(action)
+        total, over = total + reward, terminated or truncated
+    assert result["episode_returns"] == [total]
+
+
+def test_weights_are_shown_as_a_table(cli, folder):
+    status, output, complaint = cli("weights", folder / "seed-3")
+    assert (status, complaint) == (0, "")
+    assert "Learned weights" in output
+    assert "pole_angular_velocity" in output
+    shown = cli("weights", folder / "seed-3", "--rows", 2)[1]
+    assert "4 lighter dimensions not shown" in shown
+
+
+def test_weights_are_given_as_json(cli, folder):
+    status, output, _ = cli("weights", folder / "seed-3", "--json")
+    assert status == 0
+    expected = TaskMet.load(folder / "seed-3" / "agent.zip").metric_weights().as_dict()
+    found = json.loads(output)
+    assert list(found) == list(expected)
+    for name, entry in expected.items():
+        assert found[name]["rank"] == entry["rank"]
+        assert found[name]["weight"] == pytest.approx(entry["weight"], rel=1e-5)
+
+
+def test_weights_of_several_seeds_are_averaged(cli, folder):
+    found = json.loads(cli("weights", folder, "--json")[1])
+    names, _, one = RunFolder(folder / "seed-3").read_weights()
+    _, _, other = RunFolder(folder / "seed-4").read_weights()
+    mean = (one[-1] + other[-1]) / 2
+    np.testing.assert_allclose([found[name]["weight"] for name in names], mean)
+    assert "mean of 2 runs" in cli("weights", folder)[1]
+
+
+def test_weights_are_drawn(cli, folder, tmp_path):
+    status, _, _ = cli("weights", folder, "--png", tmp_path / "weights.png")
+    assert status == 0
+    assert matplotlib.image.imread(tmp_path / "weights.png").std() > 0.05
+
+
+@pytest.mark.parametrize("command", ["evaluate", "weights"])
+def test_what_is_no_run_folder_is_refused(cli, tmp_path, command):
+    for path in (tmp_path, tmp_path / "nowhere"):
+        status, _, complaint = cli(command, path)
+        assert status == 2
+        assert complaint.startswith("mbrl-taskmet: ")
+        assert str(path) in complaint
+
+
+@pytest.mark.parametrize(
+    "arguments", [("evaluate", "--episodes", 0), ("weights", "--rows", -1)], ids=str
+)
+def test_sizes_that_are_not_positive_are_refused(cli, folder, arguments):
+    command, *options = arguments
+    status, output, complaint = cli(command, folder, *options)
+    assert (status, output) == (2, "")
+    assert options[0] in complaint
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "{}", "null", '{"hyperparameters": {"class": "OMGConfig"}}']
+)
+def test_a_damaged_configuration_is_refused(cli, spoiled, text):
+    spoiled.config.write_text(text)
+    assert "damaged" in refused(cli("evaluate", spoiled.path), spoiled)
+
+
+def test_a_configuration_with_an_unknown_hyperparameter_is_refused(cli, spoiled):
+    config = json.loads(spoiled.config.read_text())
+    config["hyperparameters"]["gama"] = 1
+    spoiled.config.write_text(json.dumps(config))
+    assert "gama" in refused(cli("evaluate", spoiled.path), spoiled)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "timesteps,a,b\n", "timesteps,a,b\n0,1\n", "timesteps,a\n0,x\n"]
+)
+def test_damaged_or_missing_weights_are_refused(cli, spoiled, text):
+    spoiled.weights.write_text(text)
+    assert "weights" in refused(cli("weights", spoiled.path), spoiled)
+
+
+def test_a_run_without_an_agent_yet_is_refused(cli, spoiled):
+    spoiled.agent.unlink()
+    assert "no agent.zip yet" in refused(cli("evaluate", spoiled.path), spoiled)
+
+
+def test_a_damaged_agent_is_refused(cli, spoiled):
+    spoiled.agent.write_bytes(spoiled.agent.read_bytes()[:1_000])
+    assert "cannot be loaded as TaskMet" in refused(cli("evaluate", spoiled.path), spoiled)
+
+
+def test_an_agent_of_another_class_or_environment_is_refused(cli, spoiled):
+    MLE("MlpPolicy", "CartPole-v1").save(spoiled.agent)
+    assert "cannot be loaded as TaskMet" in refused(cli("evaluate", spoiled.path), spoiled)
+
+
+def test_runs_of_different_environments_are_not_averaged(cli, folder, spoiled, tmp_path):
+    shutil.copytree(folder / "seed-4", tmp_path / "seed-4")
+    text = spoiled.weights.read_text()
+    spoiled.weights.write_text(text.replace("distractor_1", "something_else"))
+    status, _, complaint = cli("weights", tmp_path)
+    assert status == 2
+    assert "one run at a time" in complaint
