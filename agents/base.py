@@ -5,7 +5,6 @@ Acting, replay, logging and files are Stable-Baselines3's; the learning is one p
 
 import copy
 import io
-import math
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
@@ -18,7 +17,6 @@ from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.policies import BasePolicy
-from stable_baselines3.common.running_mean_std import RunningMeanStd
 from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, TrainFreq
 from stable_baselines3.common.vec_env import VecEnv
 
@@ -26,9 +24,9 @@ from ..batch import Batch
 from ..compilation import Compile, should_compile
 from ..dynamics import DynamicsModel, model_inputs
 from ..metric import Diagonal, Metric, UnconditionalMetric
-from ..normalizer import Normalizer
 from ..trilevel import Info, ModelBasedUpdate
 from .config import AgentConfig, Preset, configure
+from .finite import check_experience, check_losses, divergence
 from .learner import Learner
 from .metric_weights import MetricWeights
 from .policies import SoftQPolicy
@@ -155,8 +153,6 @@ class ModelBasedAlgorithm(OffPolicyAlgorithm):
         if self.num_timesteps > 0:
             # A loaded agent goes on where Stable-Baselines3 has just seeded its actions anew.
             self.action_space = random_actions
-        if not hasattr(self, "observation_statistics"):
-            self.observation_statistics = RunningMeanStd(shape=self.observation_space.shape or ())
         self.dimension_names = tuple(self.dimension_names) or self._find_dimension_names()
         # One seed, and a stream of its own for each purpose.
         learning, acting = np.random.SeedSequence(self.seed).generate_state(2)
@@ -164,13 +160,10 @@ class ModelBasedAlgorithm(OffPolicyAlgorithm):
         self.learner = Learner(
             self._make_update(),
             torch.Generator().manual_seed(int(learning)),
+            self.num_dimensions,
             self.device,
         )
-        # Of full shape from the start, so that neither a checkpoint nor a compiled update is
-        # surprised by the one that is renewed.
-        normalizer = Normalizer(self.policy.observation_mean, self.policy.observation_scale)
-        self.learner.state = self.learner.state._replace(normalizer=normalizer)
-        self._show_critic_to_policy()
+        self._show_to_policy()
 
     def _find_dimension_names(self) -> tuple[str, ...]:
         if self.env is not None and self.env.has_attr("dimension_names"):
@@ -205,15 +198,15 @@ class ModelBasedAlgorithm(OffPolicyAlgorithm):
 
     def train(self, gradient_steps: int, batch_size: int) -> None:
         """Do some updates on batches from the replay buffer."""
-        if self.normalize_observations and self._n_updates % NORMALIZER_INTERVAL == 0:
-            self._renew_normalizer()
         for _ in range(gradient_steps):
+            if self.normalize_observations and self._n_updates % NORMALIZER_INTERVAL == 0:
+                self.learner.renew_normalizer()
             batch, task_batch = self._sample_batches(batch_size)
             self._info = self.learner.step(batch, task_batch, task=self._task_takes_part())
             self._n_updates += 1
             if self._n_updates % FINITE_CHECK_INTERVAL == 0:
-                self._check_finite_losses()
-        self._show_critic_to_policy()
+                check_losses(self.last_info, self._n_updates, self.num_timesteps)
+        self._show_to_policy()
 
     def _sample_batches(self, batch_size: int) -> tuple[Batch, Batch]:
         """The batch to fit and the batch for the task loss: the same, unless an agent says so."""
@@ -236,37 +229,18 @@ class ModelBasedAlgorithm(OffPolicyAlgorithm):
         """The scalars of the last update, such as `model_mse`; empty before the first."""
         return {name: value.item() for name, value in self._info.items()}
 
-    def _show_critic_to_policy(self) -> None:
-        self.policy.critic_parameters = self.learner.state.critic
-
-    def _renew_normalizer(self) -> None:
-        """Let what has been observed so far decide the units of observations."""
-        statistics = self.observation_statistics
-        like = self.learner.state.model
-        normalizer = Normalizer(
-            torch.as_tensor(statistics.mean).to(like),
-            torch.as_tensor(1 / np.sqrt(statistics.var + 1e-8)).to(like),
-        )
-        self.learner.state = self.learner.state._replace(normalizer=normalizer)
-        self.policy.observation_mean, self.policy.observation_scale = normalizer
-
-    def _check_finite_losses(self) -> None:
-        for name, value in self.last_info.items():
-            if not math.isfinite(value):
-                raise self._divergence(f"{name} is {value}")
-
-    def _divergence(self, what: str) -> FloatingPointError:
-        return FloatingPointError(
-            f"{what} after {self._n_updates} updates ({self.num_timesteps} steps): lower the "
-            "learning rates or scale the observations and rewards."
-        )
+    def _show_to_policy(self) -> None:
+        """Let the policy act on what was learned."""
+        state = self.learner.state
+        self.policy.critic_parameters = state.critic
+        self.policy.observation_mean, self.policy.observation_scale = state.normalizer
 
     def _sample_action(self, *args: Any, **kwargs: Any) -> tuple[np.ndarray, np.ndarray]:
         try:
             return super()._sample_action(*args, **kwargs)
         except FloatingPointError as error:
-            self._check_finite_losses()
-            raise self._divergence("The critic's values are not finite") from error
+            what, when = "The critic's values are not finite", (self._n_updates, self.num_timesteps)
+            raise divergence(what, *when) from error
 
     def _store_transition(
         self,
@@ -281,35 +255,20 @@ class ModelBasedAlgorithm(OffPolicyAlgorithm):
         # Where an episode ended, what `new_obs` holds is the first observation of the next.
         ends = [i["terminal_observation"] for i in infos if "terminal_observation" in i]
         seen = np.concatenate([new_obs, ends]) if ends else new_obs
-        if not (np.isfinite(seen).all() and np.isfinite(reward).all()):
-            self._refuse_non_finite(seen, reward)
+        check_experience(seen, reward, self.dimension_names, self.num_timesteps)
         if self.normalize_observations:
-            self.observation_statistics.update(new_obs)
+            self.learner.observe(new_obs)
         super()._store_transition(replay_buffer, buffer_action, new_obs, reward, dones, infos)
 
     def _setup_learn(self, *args: Any, **kwargs: Any) -> tuple[int, BaseCallback]:
         prepared = super()._setup_learn(*args, **kwargs)
         assert isinstance(self._last_obs, np.ndarray)
-        if not np.isfinite(self._last_obs).all():
-            self._refuse_non_finite(self._last_obs, np.zeros(0))
+        check_experience(self._last_obs, np.zeros(0), self.dimension_names, self.num_timesteps)
         return prepared
-
-    def _refuse_non_finite(self, observations: np.ndarray, rewards: np.ndarray) -> None:
-        if np.isfinite(observations).all():
-            what = f"reward {rewards[~np.isfinite(rewards)][0]}"
-        else:
-            row, column = np.argwhere(~np.isfinite(observations))[0]
-            name = self.dimension_names[column]
-            what = f"observation {observations[row, column]} in dimension {column} ({name})"
-        raise FloatingPointError(
-            f"The environment returned the {what} at step {self.num_timesteps}: "
-            "repair the environment, or bound what it returns."
-        )
 
     def dump_logs(self) -> None:
         """Log the last update's scalars and the metric's weights beside SB3's own values."""
-        if self._info:
-            self._check_finite_losses()
+        check_losses(self.last_info, self._n_updates, self.num_timesteps)
         for name, value in self.last_info.items():
             self.logger.record(f"train/{name}", value)
         self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")

@@ -71,7 +71,8 @@ class AgentConfig:
 
     def __post_init__(self) -> None:
         for name in ("learning_rate", "model_learning_rate", "temperature"):
-            self._require(name, getattr(self, name) > 0, "positive")
+            value = getattr(self, name)
+            self._require(name, isinstance(value, int | float) and value > 0, "positive")
         for name in ("buffer_size", "batch_size"):
             value = getattr(self, name)
             self._require(name, isinstance(value, int) and value > 0, "a positive whole number")
@@ -81,7 +82,9 @@ class AgentConfig:
         self._require("exploration_epsilon", 0 <= self.exploration_epsilon <= 1, "from 0 to 1")
         for name in ("critic_hidden", "model_hidden"):
             sizes = getattr(self, name)
-            whole = all(isinstance(size, int) and size > 0 for size in sizes)
+            whole = isinstance(sizes, tuple | list) and all(
+                isinstance(size, int) and size > 0 for size in sizes
+            )
             self._require(name, whole, "positive whole numbers, one for each hidden layer")
 
     def _require(self, name: str, holds: bool, what: str) -> None:

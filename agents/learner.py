@@ -3,13 +3,19 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
 import torch
+from stable_baselines3.common.running_mean_std import RunningMeanStd
 from torch import Tensor
 
 from ..batch import Batch
 from ..compilation import CompiledFunction
+from ..normalizer import Normalizer
 from ..train_state import TrainState
 from ..trilevel import Info, ModelBasedUpdate
+
+OBSERVED = ("mean", "var", "count")
+"""Of the observations so far, as `RunningMeanStd` names them."""
 
 
 class Learner:
@@ -20,6 +26,7 @@ class Learner:
     Args:
         update: the pure update.
         generator: drives the initial parameters and the replay's sampling.
+        num_dimensions: n, of the observation.
         device: where the state lies.
         dtype: of the state.
     """
@@ -28,13 +35,31 @@ class Learner:
         self,
         update: ModelBasedUpdate,
         generator: torch.Generator,
+        num_dimensions: int,
         device: torch.device,
         dtype: torch.dtype = torch.float32,
     ) -> None:
         self.update = update
         self._call: Callable[..., tuple[TrainState, Info]] = update
         self.generator = generator
-        self.state = _map(lambda tensor: tensor.to(device), update.init(generator, dtype))
+        state = update.init(generator, dtype)
+        # Of full shape from the start, so that neither a checkpoint nor a compiled update is
+        # surprised by the normaliser that is renewed.
+        unchanged = Normalizer(*(t.expand(num_dimensions).clone() for t in state.normalizer))
+        state = state._replace(normalizer=unchanged)
+        self.state = _map(lambda tensor: tensor.to(device), state)
+        self._observed = RunningMeanStd(shape=(num_dimensions,))
+
+    def observe(self, observations: np.ndarray) -> None:
+        """Count observations of shape (N, n) in the running mean and variance."""
+        self._observed.update(observations)
+
+    def renew_normalizer(self) -> None:
+        """Let what has been observed so far decide the units of observations."""
+        like, observed = self.state.normalizer.mean, self._observed
+        mean = torch.as_tensor(observed.mean).to(like)
+        scale = torch.as_tensor(1 / np.sqrt(observed.var + 1e-8)).to(like)
+        self.state = self.state._replace(normalizer=Normalizer(mean, scale))
 
     def compile(self, announce: Callable[[], None]) -> None:
         """Compile the update when it is next called, if it is not compiled already.
@@ -64,8 +89,15 @@ class Learner:
         return info
 
     def state_dict(self) -> dict[str, Tensor]:
-        """All tensors by name, and the generator's state."""
-        return {**_flatten(self.state), "generator": self.generator.get_state()}
+        """All tensors by name, what was observed, and the generator's state."""
+        return {
+            **_flatten(self.state),
+            **{
+                name: torch.from_numpy(np.array(vars(self._observed)[name], np.float64))
+                for name in OBSERVED
+            },
+            "generator": self.generator.get_state(),
+        }
 
     def load_state_dict(self, state_dict: Mapping[str, Tensor], strict: bool = True) -> None:
         """Put saved tensors in place.
@@ -84,6 +116,8 @@ class Learner:
                     "sizes it was trained with."
                 )
         self.generator.set_state(state_dict["generator"].cpu())
+        for name in OBSERVED:
+            setattr(self._observed, name, state_dict[name].cpu().numpy().copy())
         tensors = iter([state_dict[name].to(expected[name]) for name in _flatten(self.state)])
         self.state = _map(lambda _: next(tensors), self.state)
 

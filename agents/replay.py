@@ -93,6 +93,17 @@ class TransitionBuffer(ReplayBuffer):
             return one_hot(index.long(), self.num_actions)
         return action.reshape(self.n_envs, self.num_actions)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Of the rows only those that are filled, so that a file is no larger than its content."""
+        return self.__dict__ | {"_rows": self._rows[: self.size()].clone()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Reserve the rest of the rows again."""
+        filled = state["_rows"]
+        reserved = filled.new_zeros(state["buffer_size"], *filled.shape[1:])
+        reserved[: len(filled)] = filled
+        self.__dict__ = state | {"_rows": reserved}
+
     def sample_batches(
         self,
         batch_size: int,

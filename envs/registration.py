@@ -93,10 +93,11 @@ def make_noisy(
         >>> env.observation_space.shape
         (22,)
     """
+    arguments = dict(env_kwargs or {})
+    if render_mode is not None:  # which an environment need not know of
+        arguments["render_mode"] = render_mode
     try:
-        env: gym.Env[FloatArray, Any] = gym.make(
-            env_id, render_mode=render_mode, **(env_kwargs or {})
-        )
+        env: gym.Env[FloatArray, Any] = gym.make(env_id, **arguments)
     except (gym.error.UnregisteredEnv, gym.error.DeprecatedEnv) as error:
         raise ValueError(
             f"No environment is registered as {env_id!r}.{did_you_mean(env_id, gym.registry)}"

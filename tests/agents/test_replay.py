@@ -1,5 +1,7 @@
 """The replay buffer holds exactly what happened."""
 
+import pickle
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -164,3 +166,16 @@ def test_continuous_actions_are_kept_as_they_are():
 def test_saving_memory_by_sharing_observations_is_refused():
     with pytest.raises(ValueError, match="leave optimize_memory_usage=False"):
         TransitionBuffer(10, OBSERVATIONS, spaces.Discrete(2), optimize_memory_usage=True)
+
+
+def test_a_pickled_buffer_holds_its_content_and_goes_on_as_if_it_had_not_been_away(make_agent):
+    agent = collect(make_agent, [Diary(terminates_at=4)], 30, buffer_size=1_000)
+    buffer = agent.replay_buffer
+    pickled = pickle.dumps(buffer)
+    assert len(pickled) < 20_000  # a thousand rows are 44,000 bytes
+    restored = pickle.loads(pickled)
+    step = (np.zeros((1, 3)), np.ones((1, 3)), np.array([1]), np.ones(1), np.zeros(1, bool), [{}])
+    for one in (buffer, restored):
+        one.add(*step)
+    assert experience(restored) == experience(buffer)
+    assert restored.size() == 31

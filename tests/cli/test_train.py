@@ -300,7 +300,6 @@ def corridor(tmp_path, monkeypatch):
         gym.registry.pop(name, None)
 
 
-@pytest.mark.xfail(reason="make_noisy passes render_mode=None on", strict=True)
 def test_an_environment_need_not_know_of_render_modes(monkeypatch):
     class Plain(gym.Env):
         observation_space = gym.spaces.Box(-1, 1, (2,))

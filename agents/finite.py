@@ -1,0 +1,52 @@
+"""A run stops at the first number that is not finite, saying which and when."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+
+def check_experience(
+    observations: np.ndarray, rewards: np.ndarray, names: Sequence[str], step: int
+) -> None:
+    """Refuse what an environment returned.
+
+    Args:
+        observations: shape (N, n).
+        rewards: shape (N,) or empty.
+        names: of the n dimensions.
+        step: of the environment, for the message.
+
+    Raises:
+        FloatingPointError: if a number is not finite.
+    """
+    if np.isfinite(observations).all() and np.isfinite(rewards).all():
+        return
+    if np.isfinite(observations).all():
+        what = f"reward {rewards[~np.isfinite(rewards)][0]}"
+    else:
+        row, column = np.argwhere(~np.isfinite(observations))[0]
+        value = observations[row, column]
+        what = f"observation {value} in dimension {column} ({names[column]})"
+    raise FloatingPointError(
+        f"The environment returned the {what} at step {step}: "
+        "repair the environment, or bound what it returns."
+    )
+
+
+def check_losses(losses: Mapping[str, float], updates: int, step: int) -> None:
+    """Refuse what an update reported.
+
+    Raises:
+        FloatingPointError: if a number is not finite.
+    """
+    for name, value in losses.items():
+        if not np.isfinite(value):
+            raise divergence(f"{name} is {value}", updates, step)
+
+
+def divergence(what: str, updates: int, step: int) -> FloatingPointError:
+    """The error of a learner that has left the finite numbers."""
+    return FloatingPointError(
+        f"{what} after {updates} updates ({step} steps): lower the learning rates or scale the "
+        "observations and rewards."
+    )
