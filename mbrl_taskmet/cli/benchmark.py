@@ -10,9 +10,10 @@ from typing import Any, Literal
 from rich.console import Console
 from rich.table import Table
 
-from mbrl_taskmet.benchmarks import loop, updates
+from mbrl_taskmet.benchmarks import loop, populations, scaling, updates
 
-Part = Literal["update", "loop"]
+Part = Literal["update", "loop", "scaling", "memory", "population"]
+Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -20,10 +21,12 @@ class Benchmark:
     """Time the agents' updates and whole training loops, in processor time of one thread."""
 
     parts: tuple[Part, ...] = ("update", "loop")
-    """What to time."""
+    """What to time: one update of each agent beside a plain reference and the arithmetic's limit;
+    the training loop by its parts; the update as batch, width and distractors grow; the memory
+    over 100,000 updates; populations."""
 
     num_distractors: tuple[int, ...] = (0, 16, 128, 512)
-    """Sizes."""
+    """Sizes, of update and loop."""
 
     quick: bool = False
     """Fewer repetitions, only 16 distractors, no compilation times and memory: two minutes."""
@@ -32,35 +35,41 @@ class Benchmark:
     """Print JSON instead of tables."""
 
     output: Path | None = None
-    """Folder for `update.csv` and `loop.csv`, if they are to be written."""
+    """Folder for a CSV file of each part, if they are to be written."""
 
     def run(self, console: Console) -> int:
         """Time and show."""
-        sizes = (16,) if self.quick else self.num_distractors
-        results: dict[str, list[dict[str, Any]]] = {}
-        for part in self.parts:
-            if part == "update":
-                rounds = 50 if self.quick else 300
-                benchmark = updates.UpdateBenchmark(sizes, rounds, fresh=not self.quick)
-                results[part] = self._gather(part, benchmark.run(), updates.COLUMNS, console)
-            else:
-                measured = loop.LoopBenchmark(
-                    num_distractors=sizes, steps=500 if self.quick else 2_000
-                )
-                results[part] = self._gather(part, measured.run(), loop.COLUMNS, console)
+        results = {part: self._gather(part, *self._benchmark(part), console) for part in self.parts}
         if self.json:
             print(json.dumps(results, indent=2))
         return 0
 
+    def _benchmark(self, part: Part) -> tuple[Sequence[str], Iterable[Row]]:
+        """The columns of a part, and its rows as they are measured."""
+        sizes = (16,) if self.quick else self.num_distractors
+        if part == "update":
+            rounds = 50 if self.quick else 300
+            update = updates.UpdateBenchmark(sizes, rounds, fresh=not self.quick)
+            return updates.COLUMNS, update.run()
+        if part == "loop":
+            steps = 500 if self.quick else 2_000
+            return loop.COLUMNS, loop.LoopBenchmark(num_distractors=sizes, steps=steps).run()
+        if part == "scaling":
+            return scaling.COLUMNS, scaling.ScalingBenchmark().run()
+        if part == "memory":
+            number = 1_000 if self.quick else 100_000
+            return scaling.MEMORY_COLUMNS, scaling.memory_over_updates(number)
+        return populations.COLUMNS, populations.PopulationBenchmark().run()
+
     def _gather(
         self,
         part: Part,
-        rows: Iterable[dict[str, Any]],
         columns: Sequence[str],
+        rows: Iterable[Row],
         console: Console,
-    ) -> list[dict[str, Any]]:
+    ) -> list[Row]:
         """Collect rows as they come, writing each down at once, and show them at the end."""
-        gathered: list[dict[str, Any]] = []
+        gathered: list[Row] = []
         if self.output is not None:
             self.output.mkdir(parents=True, exist_ok=True)
         with console.status(f"timing: {part}") as status:
@@ -77,7 +86,7 @@ class Benchmark:
         return gathered
 
 
-def _write(path: Path, columns: Sequence[str], rows: Sequence[dict[str, Any]]) -> None:
+def _write(path: Path, columns: Sequence[str], rows: Sequence[Row]) -> None:
     with path.open("w", newline="") as file:
         writer = csv.DictWriter(file, columns)
         writer.writeheader()

@@ -1,0 +1,111 @@
+"""The benchmarks measure what they say."""
+
+import pytest
+import torch
+
+from cases import applied_gradient
+from mbrl_taskmet.benchmarks.cases import VARIANTS, make_case
+from mbrl_taskmet.benchmarks.loop import LoopBenchmark
+from mbrl_taskmet.benchmarks.measure import MatrixProducts, arithmetic_limit, interleaved
+from mbrl_taskmet.benchmarks.reference import AutogradReference, HigherReference
+from mbrl_taskmet.networks import MLP
+
+
+def double(value):
+    return torch.utils._pytree.tree_map(torch.Tensor.double, value)
+
+
+def fill(modules, networks, parameters):
+    """Copy flat parameters into the linear layers of some perceptrons."""
+    for module, network, vector in zip(modules, networks, parameters, strict=True):
+        linear = [layer for layer in module if isinstance(layer, torch.nn.Linear)]
+        for layer, matrix in zip(linear, network.layers(vector), strict=True):
+            layer.weight.data = matrix[:-1].T.clone()
+            layer.bias.data = matrix[-1].clone()
+
+
+def filled(reference_class, case):
+    """A reference in double precision with the state of a case."""
+    update, state = case.update, case.state
+    reference = reference_class(case.batch.observations.shape[1])
+    for module in (reference.model, reference.critics, reference.targets):
+        module.double()
+    reference.phi.data = state.metric.clone()
+    dynamics = (reference.model.dynamics, reference.model.reward)
+    fill(dynamics, (update.model.dynamics, update.model.reward), update.model.split(state.model))
+    network = update.critic.network
+    fill((reference.critics.first, reference.critics.second), [network] * 2, state.critic)
+    fill((reference.targets.first, reference.targets.second), [network] * 2, state.target_critic)
+    return reference
+
+
+@pytest.fixture
+def case():
+    case = make_case("taskmet_published", 3, batch_size=64)
+    case.state, case.batch = double(case.state), double(case.batch)
+    case.state = case.state._replace(metric=case.state.metric + 0.1 * torch.arange(7))
+    return case
+
+
+def test_the_plain_reference_fits_model_and_critic_as_the_published_agent_does(case):
+    reference = filled(AutogradReference, case)
+    reference.update(case.batch)
+    case.state, _ = case.update.fit(case.state, case.batch)
+    ours = filled(AutogradReference, case)
+    for module in ("model", "critics", "targets"):
+        expected = getattr(reference, module).state_dict()
+        torch.testing.assert_close(getattr(ours, module).state_dict(), expected)
+
+
+def test_the_plain_reference_has_the_published_agents_hypergradient(case):
+    reference = filled(AutogradReference, case)
+    # A truncated solve depends on what else is in the system, and ours leaves the reward out.
+    reference.model_parameters = list(reference.model.dynamics.parameters())
+    after, _ = case.update.learn_from_task(case.state, case.batch, case.batch)
+    # Ten iterations on the normal equations of an indefinite Hessian amplify rounding.
+    torch.testing.assert_close(
+        applied_gradient(after.metric_optimizer),
+        reference.hypergradient(case.batch),
+        rtol=1e-4,
+        atol=1e-9,
+    )
+
+
+def test_the_unrolled_reference_moves_the_metric(case):
+    reference = filled(HigherReference, case)
+    before = reference.phi.detach().clone()
+    reference.update(case.batch)
+    assert (reference.phi - before).abs().max() > 1e-4
+
+
+def test_matrix_products_are_counted_by_shape_and_copies():
+    network = MLP((5, 7, 3))
+    parameters = torch.zeros(2, network.num_parameters)
+    with MatrixProducts() as products:
+        network(parameters, torch.zeros(2, 11, 5))
+    assert products.shapes == {(2, 11, 6, 7): 1, (2, 11, 8, 3): 1}
+
+
+def test_the_limit_counts_two_operations_for_each_multiplication():
+    left, right = torch.randn(64, 128), torch.randn(128, 32)
+    limit = arithmetic_limit(lambda: (left @ right) @ right.T, rounds=5)
+    assert limit.flops == 2 * (64 * 128 * 32) * 2
+    assert limit.seconds > 0
+
+
+def test_functions_take_turns():
+    order = []
+    functions = {name: lambda name=name: order.append(name) for name in "ab"}
+    timings = interleaved(functions, rounds=3, warm_up=1)
+    assert "".join(order) == "ab" + "ab" * 3
+    assert all(timing.cpu >= 0 for timing in timings.values())
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_the_shares_of_the_loop_add_up(variant):
+    benchmark = LoopBenchmark(agents=(variant,), num_distractors=(1,), steps=20)
+    row = benchmark._run(variant, 1, compiled=False)
+    shares = [value for name, value in row.items() if name.startswith("share")]
+    assert sum(shares) == pytest.approx(1, abs=0.01)
+    assert all(share >= 0 for share in shares)
+    assert row["share_update"] == max(shares)
