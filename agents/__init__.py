@@ -1,17 +1,19 @@
 """The learners: Stable-Baselines3 algorithms that differ in how they train their model."""
 
 from .base import ModelBasedAlgorithm
-from .config import AgentConfig, MLEConfig, OMDConfig, TaskMetConfig, VEPConfig
+from .config import AgentConfig, MLEConfig, OMDConfig, TaskMetConfig, VaGraMConfig, VEPConfig
 from .metric_weights import MetricWeights, Separation
 from .mle import MLE
 from .omd import OMD
 from .taskmet import TaskMet
+from .vagram import VaGraM
 from .vep import VEP
 
 AGENTS: dict[str, type[ModelBasedAlgorithm]] = {
     "mle": MLE,
     "omd": OMD,
     "vep": VEP,
+    "vagram": VaGraM,
     "taskmet": TaskMet,
 }
 """Agents by the name they have on the command line."""
@@ -30,4 +32,6 @@ __all__ = [
     "TaskMet",
     "TaskMetConfig",
     "VEPConfig",
+    "VaGraM",
+    "VaGraMConfig",
 ]

@@ -22,7 +22,7 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from ..batch import Batch
 from ..compilation import Compile, should_compile
-from ..dynamics import DynamicsModel, model_inputs
+from ..dynamics import DynamicsModel
 from ..metric import Diagonal, Metric, UnconditionalMetric
 from ..trilevel import Info, ModelBasedUpdate
 from .config import AgentConfig, Preset, configure
@@ -280,17 +280,17 @@ class ModelBasedAlgorithm(OffPolicyAlgorithm):
 
     def metric_weights(self) -> MetricWeights:
         """The learned weight of each dimension's prediction error, with names and ranks."""
-        # Before the first transition a metric that depends on (s, a) is the same everywhere.
-        inputs = torch.zeros(1, self.num_dimensions + self.policy.num_actions, device=self.device)
+        learner = self.learner
+        # Without experience, weights that depend on it are those of a transition of zeros.
+        batch = self.replay_buffer.zeros()
         if self.replay_buffer.size() > 0:
             # A generator of its own: reading the weights must not change the run.
             (batch,) = self.replay_buffer.sample_batches(
                 1_024, 1, torch.Generator().manual_seed(0), self._vec_normalize_env
             )
-            batch = self.learner.state.normalizer.normalize(batch)
-            inputs = model_inputs(batch.observations, batch.actions)
+            batch = learner.state.normalizer.normalize(batch)
         with torch.no_grad():
-            weights = self.learner.update.metric.weights(self.learner.state.metric, inputs)
+            weights = learner.update.weights(learner.state, batch)
         weights = weights.reshape(-1, weights.shape[-1]).mean(0)
         return MetricWeights(self.dimension_names, weights.cpu().double().numpy())
 

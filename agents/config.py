@@ -103,6 +103,11 @@ class VEPConfig(AgentConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
+class VaGraMConfig(AgentConfig):
+    """Hyperparameters of VaGraM."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class OMDConfig(AgentConfig):
     """Hyperparameters of OMD."""
 
@@ -160,6 +165,7 @@ _SHARED: Mapping[str, Any] = {"learning_rate": 3e-4, "normalize_observations": F
 PUBLISHED: Mapping[type[AgentConfig], Mapping[str, Any]] = {
     MLEConfig: _SHARED,
     VEPConfig: _SHARED,
+    VaGraMConfig: _SHARED,
     OMDConfig: _SHARED,
     TaskMetConfig: {
         **_SHARED,

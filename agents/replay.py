@@ -140,6 +140,10 @@ class TransitionBuffer(ReplayBuffer):
             observations, actions, rewards.squeeze(-1), next_observations, terminations.squeeze(-1)
         )
 
+    def zeros(self) -> Batch:
+        """A batch of one transition in which everything is zero."""
+        return self._batch(torch.zeros_like(self._rows[0, :1]), None)
+
     def sample(self, batch_size: int, env: VecNormalize | None = None) -> ReplayBufferSamples:
         """Draw one batch in Stable-Baselines3's format, with torch's global generator."""
         batch = self.sample_batches(batch_size, 1, torch.default_generator, env)[0]

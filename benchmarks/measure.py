@@ -1,9 +1,11 @@
 """Processor time of functions, interleaved, and the limit that their arithmetic sets."""
 
+import resource
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -116,3 +118,16 @@ def _product(shape: Shape) -> Callable[[], None]:
             torch.matmul(left, right, out=out)
 
     return repeat
+
+
+def peak_memory() -> float:
+    """The most memory that this process has held, in MiB.
+
+    Where there is no `/proc` it includes what its parent held when it started this process.
+    """
+    try:
+        status = Path("/proc/self/status").read_text()
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    (line,) = (line for line in status.splitlines() if line.startswith("VmHWM:"))
+    return int(line.split()[1]) / 1024

@@ -1,6 +1,5 @@
 """How time and memory grow with the batch, the width, the distractors and the number of updates."""
 
-import resource
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 import torch
 
 from .cases import make_case
-from .measure import arithmetic_limit, interleaved
+from .measure import arithmetic_limit, interleaved, peak_memory
 from .updates import Stepper
 
 COLUMNS = ("varied", "value", "mode", "cpu_ms", "flops", "limit_ms", "ratio_to_limit")
@@ -72,5 +71,4 @@ def memory_over_updates(updates: int = 100_000, rows: int = 10) -> Iterator[dict
                 step()
         else:
             step()
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        yield {"updates": row * updates // rows, "peak_mib": round(peak, 1)}
+        yield {"updates": row * updates // rows, "peak_mib": round(peak_memory(), 1)}

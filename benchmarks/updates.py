@@ -2,18 +2,18 @@
 
 import multiprocessing
 import os
-import resource
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 
 from ..compilation import CompiledFunction
 from .cases import VARIANTS, Case, make_case
-from .measure import Limit, arithmetic_limit, interleaved
+from .measure import arithmetic_limit, interleaved, peak_memory
 from .reference import AutogradReference, HigherReference
 
 COLUMNS = (
@@ -47,12 +47,14 @@ class UpdateBenchmark:
     fresh: bool = True
 
     def run(self) -> Iterator[dict[str, Any]]:
-        """A row for each variant and mode, k by k."""
+        """A row for each variant and mode, k by k, with what needs fresh processes last."""
         torch.set_num_threads(1)
-        for k in self.num_distractors:
-            yield from self._run(k)
+        timed = [row for k in self.num_distractors for row in self._time(k)]
+        for row in timed:
+            compile_s, peak_mib = fresh_process(row) if self.fresh else ("", "")
+            yield row | {"compile_s": compile_s, "peak_mib": peak_mib}
 
-    def _run(self, k: int) -> Iterator[dict[str, Any]]:
+    def _time(self, k: int) -> Iterator[dict[str, Any]]:
         cases = {name: make_case(name, k) for name in VARIANTS}
         functions: dict[tuple[str, str], Callable[[], Any]] = {}
         for name, case in cases.items():
@@ -61,35 +63,25 @@ class UpdateBenchmark:
         batch = cases["taskmet"].batch
         for name, reference in REFERENCES.items():
             update = reference(batch.observations.shape[1]).update
-            functions[name, "eager"] = lambda update=update: update(batch)  # type: ignore[misc]
+            functions[name, "eager"] = partial(update, batch)
         timings = interleaved(
             {"/".join(key): f for key, f in functions.items()}, rounds=self.rounds
         )
         limits = {name: arithmetic_limit(Stepper(case)) for name, case in cases.items()}
         reference_cpu = timings["reference_autograd/eager"].cpu
         for name, mode in functions:
-            timing = timings[f"{name}/{mode}"]
-            limit: Limit | None = limits.get(name)
-            compile_s, peak_mib = fresh_process(name, mode, k) if self.fresh else ("", "")
-            yield dict(
-                zip(
-                    COLUMNS,
-                    (
-                        name,
-                        mode,
-                        k,
-                        round(1e3 * timing.cpu, 3),
-                        round(1e3 * timing.wall, 3),
-                        round(1 / timing.cpu, 1),
-                        limit.flops if limit else "",
-                        round(timing.cpu / limit.seconds, 2) if limit else "",
-                        round(reference_cpu / timing.cpu, 2),
-                        compile_s,
-                        peak_mib,
-                    ),
-                    strict=True,
-                )
-            )
+            timing, limit = timings[f"{name}/{mode}"], limits.get(name)
+            yield {
+                "variant": name,
+                "mode": mode,
+                "num_distractors": k,
+                "cpu_ms": round(1e3 * timing.cpu, 3),
+                "wall_ms": round(1e3 * timing.wall, 3),
+                "updates_per_cpu_s": round(1 / timing.cpu, 1),
+                "flops": limit.flops if limit else "",
+                "ratio_to_limit": round(timing.cpu / limit.seconds, 2) if limit else "",
+                "ratio_to_reference": round(reference_cpu / timing.cpu, 2),
+            }
 
 
 class Stepper:
@@ -113,13 +105,14 @@ class Stepper:
             self._state, _ = self._update(self._state, *self._batches)
 
 
-def fresh_process(variant: str, mode: str, num_distractors: int) -> tuple[float | str, float]:
+def fresh_process(row: Mapping[str, Any]) -> tuple[float | str, float]:
     """Seconds of the first compilation, and the peak memory in MiB, of a process of its own."""
+    what = row["variant"], row["mode"], row["num_distractors"]
     with (
         tempfile.TemporaryDirectory() as cache,
         multiprocessing.get_context("spawn").Pool(1) as pool,
     ):
-        return pool.apply(_first_updates, (variant, mode, num_distractors, cache))
+        return pool.apply(_first_updates, (*what, cache))
 
 
 def _first_updates(
@@ -127,18 +120,14 @@ def _first_updates(
 ) -> tuple[float | str, float]:
     os.environ["TORCHINDUCTOR_CACHE_DIR"] = cache
     torch.set_num_threads(1)
-    compile_s: float | str = ""
     if variant in REFERENCES:
-        case = make_case("taskmet", num_distractors)
-        update = REFERENCES[variant](case.batch.observations.shape[1]).update
-        for _ in range(20):
-            update(case.batch)
+        batch = make_case("taskmet", num_distractors).batch
+        step: Callable[[], Any] = partial(REFERENCES[variant](batch[0].shape[1]).update, batch)
     else:
         step = Stepper(make_case(variant, num_distractors), compiled=mode == "compiled")
-        began = time.perf_counter()
+    began = time.perf_counter()
+    step()
+    first = time.perf_counter() - began
+    for _ in range(20):
         step()
-        if mode == "compiled":
-            compile_s = round(time.perf_counter() - began, 1)
-        for _ in range(20):
-            step()
-    return compile_s, round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
+    return round(first, 1) if mode == "compiled" else "", round(peak_memory(), 1)

@@ -33,5 +33,5 @@ env = gym.wrappers.TimeLimit(Hover(), max_episode_steps=100)
 env = DistractorWrapper(env, num_distractors=4)
 
 agent = TaskMet("MlpPolicy", env, seed=0)
-agent.learn(total_timesteps=6_000)
+agent.learn(total_timesteps=20_000)
 print(agent.metric_weights())

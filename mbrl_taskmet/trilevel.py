@@ -124,6 +124,10 @@ class ModelBasedUpdate:
         )
         return state, {"critic_loss": bellman_error(critic.outputs, targets)}
 
+    def weights(self, state: TrainState, batch: Batch) -> Tensor:
+        """How much the error of each dimension counts: shape (n,), or (B, n) if by transition."""
+        return self.metric.weights(state.metric, model_inputs(batch.observations, batch.actions))
+
     def learn_from_task(
         self, state: TrainState, batch: Batch, task_batch: Batch
     ) -> tuple[TrainState, Info]:

@@ -19,6 +19,7 @@ from cases import (
     small_update,
 )
 from mbrl_taskmet.agents.omd import OMDUpdate
+from mbrl_taskmet.agents.vagram import VaGraMUpdate
 from mbrl_taskmet.agents.vep import VEPUpdate
 from mbrl_taskmet.dynamics import model_inputs
 from mbrl_taskmet.hypergradient import (
@@ -50,6 +51,7 @@ UPDATES = {
     "mle": small_update(),
     "omd": small_update(OMDUpdate),
     "vep": small_update(VEPUpdate),
+    "vagram": small_update(VaGraMUpdate),
     "taskmet": small_update(TaskMetUpdate, hypergradient=ImplicitGradient()),
     # Few iterations, since on so small and indefinite a system each amplifies rounding tenfold.
     "taskmet_full_hessian": small_update(
@@ -74,6 +76,22 @@ def value_equivalence_loss(update, state):
         )
         squared = (1 - batch.terminations) * errors**2
         return squared.mean() + (rewards - batch.rewards).square().mean()
+
+    return loss
+
+
+def value_gradient_weighted_loss(update, state):
+    """mean_B[Σ_i w_i (ŝ′_i − s′_i)²] + mean_B[(r̂ − r)²] of θ and a batch, w_i ∝ (∂V̄/∂s′_i)²."""
+    reference = ByAutograd(update)
+
+    def loss(theta, batch):
+        actual = batch.next_observations.clone().requires_grad_()
+        value = reference.value(state.target_critic, actual).sum()
+        (sensitivity,) = torch.autograd.grad(value, actual)
+        weights = sensitivity**2 / (sensitivity**2).mean()
+        next_observations, rewards = reference.predictions(theta, batch)
+        weighted = weights * (next_observations - batch.next_observations) ** 2
+        return weighted.sum(1).mean() + (rewards - batch.rewards).square().mean()
 
     return loss
 
@@ -139,6 +157,13 @@ def test_fit_critic_averages_the_target_with_the_new_critic():
     after, _ = update.fit_critic(before, BATCH)
     assert_close(after.target_critic, 0.95 * before.target_critic + 0.05 * after.critic)
     assert not torch.isclose(after.critic, before.critic).all()
+
+
+def test_value_gradient_weighting_is_adam_on_the_weighted_errors():
+    update = small_update(VaGraMUpdate, model_learning_rate=0.02)
+    state = draw_state(update)
+    loss = value_gradient_weighted_loss(update, state)
+    assert_steps_of_adam(update.fit_model, lambda s: s.model, state, loss, learning_rate=0.02)
 
 
 def test_value_equivalence_is_adam_on_the_difference_of_values():

@@ -7,7 +7,7 @@ import torch
 from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.monitor import Monitor
 
-from mbrl_taskmet import MLE, OMD, VEP, TaskMet
+from mbrl_taskmet import MLE, OMD, VEP, TaskMet, VaGraM
 
 independence = pytest.mark.parametrize("independent", [True, False])
 
@@ -54,7 +54,7 @@ def test_the_task_loss_has_a_batch_of_its_own_if_asked_for(make_agent, agent_cla
         assert torch.equal(batch.observations, task_batch.observations) != independent
 
 
-@pytest.mark.parametrize("agent_class", [MLE, VEP])
+@pytest.mark.parametrize("agent_class", [MLE, VEP, VaGraM])
 def test_agents_without_a_task_loss_draw_one_batch(make_agent, agent_class):
     agent = make_agent(agent_class)
     calls = watch(agent)
@@ -63,7 +63,8 @@ def test_agents_without_a_task_loss_draw_one_batch(make_agent, agent_class):
 
 
 @pytest.mark.parametrize(
-    ("agent_class", "feels"), [(MLE, True), (TaskMet, True), (OMD, False), (VEP, False)]
+    ("agent_class", "feels"),
+    [(MLE, True), (TaskMet, True), (VaGraM, True), (OMD, False), (VEP, False)],
 )
 def test_only_prediction_losses_feel_a_state_that_has_no_value(make_agent, agent_class, feels):
     """Where an episode terminated, no value depends on s′: only its prediction does."""

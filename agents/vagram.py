@@ -1,0 +1,57 @@
+"""Value-gradient weighting: the model is fitted where the value is sensitive."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from ..batch import Batch
+from ..dynamics import model_inputs
+from ..losses import prediction_loss
+from ..train_state import TrainState
+from ..trilevel import Info, ModelBasedUpdate
+from .base import ModelBasedAlgorithm
+from .config import AgentConfig, VaGraMConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class VaGraMUpdate(ModelBasedUpdate):
+    """Value-gradient weighted model learning (Voelcker et al. 2022, arXiv 2204.01464)."""
+
+    def fit_model(self, state: TrainState, batch: Batch) -> tuple[TrainState, Info]:
+        """θ ← Adam on mean_B[Σ_i w_i (ŝ′_i − s′_i)²] + mean_B[(r̂ − r)²], w_i ∝ (∂V̄/∂s′_i)².
+
+        The paper's axis-aligned loss, its equation 7.
+        """
+        inputs = model_inputs(batch.observations, batch.actions)
+        model = self.model.linearize(state.model, inputs)
+        weights = self.weights(state, batch)
+        errors = model.next_observations - batch.next_observations
+        reward_errors = model.rewards - batch.rewards
+        scale = 2 / batch.rewards.shape[0]
+        gradient = model.vjp(scale * weights * errors, scale * reward_errors)
+        info = {
+            "model_loss": prediction_loss(errors, weights * errors, reward_errors),
+            "model_mse": errors.square().mean(),
+        }
+        return self.step_model(state, gradient), info
+
+    def weights(self, state: TrainState, batch: Batch) -> Tensor:
+        """w_i ∝ (∂V̄/∂s′_i)² of each transition, shape (B, n).
+
+        Rescaled to a mean of one over the batch, so that the model's rate does not depend on the
+        scale of the value.
+        """
+        value = self.critic.linearize_value(state.target_critic, batch.next_observations)
+        sensitivity = value.input_vjp(torch.ones_like(value.outputs)).square()
+        return sensitivity / sensitivity.mean().clamp_min(torch.finfo(sensitivity.dtype).tiny)
+
+
+class VaGraM(ModelBasedAlgorithm):
+    """Model-based soft Q-learning whose model is fitted where the value is sensitive."""
+
+    config_class: ClassVar[type[AgentConfig]] = VaGraMConfig
+
+    def _make_update(self) -> ModelBasedUpdate:
+        return VaGraMUpdate(**self._levels())
