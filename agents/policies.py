@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import torch
 from gymnasium import spaces
 from stable_baselines3.common.policies import BasePolicy
@@ -9,7 +10,6 @@ from stable_baselines3.common.type_aliases import PyTorchObs, Schedule
 from torch import Tensor
 
 from ..networks import MLP
-from ..normalizer import Normalizer
 from .soft_q import SoftQ
 
 
@@ -61,21 +61,42 @@ class SoftQPolicy(BasePolicy):
             FloatingPointError: if the values to choose by are not finite.
         """
         assert isinstance(observation, Tensor)
-        parameters = self.critic_parameters
-        normalize = Normalizer(self.observation_mean, self.observation_scale)
-        normalized = normalize(observation.to(parameters.dtype))
-        values = self.critic.action_values(parameters, normalized).amin(0)
-        if not torch.isfinite(values).all():
+        with np.errstate(over="ignore", invalid="ignore"):  # looked at next
+            values = self._lowest_values(observation.cpu().numpy())
+        if not np.isfinite(values).all():
             raise FloatingPointError("The critic's values of these observations are not finite.")
-        if deterministic:
-            action = values.argmax(-1)
-        else:
-            epsilon = self.exploration_epsilon
-            soft = torch.softmax(values / self.critic.temperature, -1)
-            probabilities = epsilon / self.num_actions + (1 - epsilon) * soft
-            action = torch.multinomial(probabilities.cpu(), 1, generator=self.generator)
-            action = action.squeeze(-1)
-        return action + self._first_action
+        action = values.argmax(-1) if deterministic else self._draw(self._probabilities(values))
+        return torch.from_numpy(action + self._first_action)
+
+    def _lowest_values(self, observations: np.ndarray) -> np.ndarray:
+        """min_j Q_j(s, ·), shape (B, A): in NumPy, for a few states much faster than torch."""
+        parameters = self.critic_parameters.cpu().numpy()
+        mean, scale = self.observation_mean.cpu().numpy(), self.observation_scale.cpu().numpy()
+        hidden = (observations.astype(parameters.dtype) - mean) * scale
+        start = 0
+        for index, (fan_in, fan_out) in enumerate(self.critic.network.shapes):
+            if index > 0:
+                hidden = np.maximum(hidden, 0)
+            stop = start + fan_in * fan_out
+            layer = parameters[:, start:stop].reshape(-1, fan_in, fan_out)
+            hidden = hidden @ layer[:, :-1] + layer[:, -1:]
+            start = stop
+        lowest: np.ndarray = hidden.min(0)
+        return lowest
+
+    def _probabilities(self, values: np.ndarray) -> np.ndarray:
+        """π(· | s) from min_j Q_j(s, ·): (B, A) → (B, A)."""
+        soft = np.exp((values - values.max(-1, keepdims=True)) / self.critic.temperature)
+        soft /= soft.sum(-1, keepdims=True)
+        epsilon = self.exploration_epsilon
+        probabilities: np.ndarray = epsilon / self.num_actions + (1 - epsilon) * soft
+        return probabilities
+
+    def _draw(self, probabilities: np.ndarray) -> np.ndarray:
+        """One action of each row, by inverting its distribution function: (B, A) → (B,)."""
+        uniform = torch.rand(len(probabilities), 1, generator=self.generator).numpy()
+        action: np.ndarray = (uniform >= probabilities.cumsum(-1)[:, :-1]).sum(-1)
+        return action
 
     def get_extra_state(self) -> Tensor:
         """The generator's state, so that a loaded policy draws on where the saved one stopped."""

@@ -11,7 +11,7 @@ from stable_baselines3.common.monitor import Monitor, load_results
 from stable_baselines3.common.vec_env import VecNormalize
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from mbrl_taskmet import MLE, TaskMet
+from mbrl_taskmet import MLE, TaskMet, VaGraM
 from mbrl_taskmet.agents import ModelBasedAlgorithm
 
 NOISY_CART_POLE = "mbrl_taskmet/NoisyCartPole-v0"
@@ -195,6 +195,9 @@ def test_a_loaded_agent_has_the_configuration_names_and_weights_of_the_saved_one
     loaded = agent_class.load(tmp_path / "agent.zip")
     assert loaded.config == agent.config
     assert loaded.dimension_names == agent.dimension_names
+    if agent_class is VaGraM:  # whose weights are those of its experience
+        agent.save_replay_buffer(tmp_path / "replay.pkl")
+        loaded.load_replay_buffer(tmp_path / "replay.pkl")
     assert loaded.metric_weights().as_dict() == agent.metric_weights().as_dict()
 
 

@@ -10,7 +10,7 @@ import torch
 from rich.console import Console
 from torch.nn.functional import softplus
 
-from mbrl_taskmet import MLE, TaskMet
+from mbrl_taskmet import MLE, OMD, VEP, TaskMet, VaGraM
 from mbrl_taskmet.agents import MetricWeights
 
 RAW = torch.tensor([0.3, -1.0, 2.0, 0.0, 0.5, -3.0])
@@ -22,11 +22,23 @@ def with_metric(agent, parameters):
     return agent.metric_weights()
 
 
+@pytest.mark.parametrize("agent_class", [MLE, OMD, VEP, TaskMet])
 def test_all_dimensions_weigh_one_before_and_without_metric_learning(agent_class, make_agent):
     agent = make_agent(agent_class)
     np.testing.assert_allclose(agent.metric_weights().weights, 1, rtol=1e-6)
     if agent_class is not TaskMet:
         np.testing.assert_allclose(agent.learn(100).metric_weights().weights, 1, rtol=1e-6)
+
+
+def test_the_weights_of_vagram_are_the_values_squared_gradients_over_experience(make_agent):
+    agent = make_agent(VaGraM).learn(100)
+    state = agent.learner.state
+    (batch,) = agent.replay_buffer.sample_batches(1_024, 1, torch.Generator().manual_seed(0))
+    observations = state.normalizer(batch.next_observations).requires_grad_()
+    values = agent.learner.update.critic.linearize_value(state.target_critic, observations).outputs
+    (gradient,) = torch.autograd.grad(values.sum(), observations)
+    expected = gradient.square().mean(0) / gradient.square().mean()
+    np.testing.assert_allclose(agent.metric_weights().weights, expected, rtol=1e-4)
 
 
 @pytest.mark.parametrize("normalize", [True, False])
