@@ -25,6 +25,8 @@ BELOW = {
     "mbrl_taskmet.envs": {"mbrl_taskmet"},
     "mbrl_taskmet.agents": {"mbrl_taskmet"},
     "mbrl_taskmet.benchmarks": {"mbrl_taskmet", "mbrl_taskmet.agents", "mbrl_taskmet.envs"},
+    "mbrl_taskmet.runs": {"mbrl_taskmet", "mbrl_taskmet.agents", "mbrl_taskmet.envs"},
+    "mbrl_taskmet.studies": {"mbrl_taskmet", "mbrl_taskmet.agents", "mbrl_taskmet.runs"},
 }
 """What each package may import of the others; the command line may import all."""
 
@@ -119,7 +121,7 @@ def built(tmp_path_factory):
         cwd=ROOT, capture_output=True, text=True, check=True,
     )  # fmt: skip
     for name in listed.stdout.splitlines():
-        if (ROOT / name).is_file() and not name.startswith("studies/"):
+        if (ROOT / name).is_file():
             (tree / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, tree / name)
     result = subprocess.run(

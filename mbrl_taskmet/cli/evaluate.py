@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.table import Table
 from stable_baselines3.common.evaluation import evaluate_policy
 
-from mbrl_taskmet.cli.run_folder import RunFolder, RunFolderError, find_runs
-from mbrl_taskmet.cli.training import TrainingConfig
+from mbrl_taskmet.runs.run_folder import RunFolder, RunFolderError, find_runs
+from mbrl_taskmet.runs.training import TrainingConfig
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The command line: `mbrl-taskmet train | evaluate | weights | benchmark`."""
+"""The command line: `mbrl-taskmet train | evaluate | weights | study | benchmark`."""
 
 import sys
 from collections.abc import Sequence
@@ -11,6 +11,7 @@ from rich.console import Console
 from mbrl_taskmet.agents import AGENTS
 from mbrl_taskmet.cli.benchmark import Benchmark
 from mbrl_taskmet.cli.evaluate import Evaluate
+from mbrl_taskmet.cli.study import StudyCommand
 from mbrl_taskmet.cli.train import train_command
 from mbrl_taskmet.cli.weights import Weights
 from mbrl_taskmet.suggestion import did_you_mean
@@ -42,6 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     "train": train_command(arguments),
                     "evaluate": Evaluate,
                     "weights": Weights,
+                    "study": StudyCommand,
                     "benchmark": Benchmark,
                 }.items()
             )

@@ -14,11 +14,11 @@ from rich.markup import escape
 
 from mbrl_taskmet.agents import AGENTS, AgentConfig
 from mbrl_taskmet.agents.config import Preset, configure
-from mbrl_taskmet.cli.environments import EnvironmentConfig
-from mbrl_taskmet.cli.parallel import train_all
-from mbrl_taskmet.cli.run_folder import RunFolder, RunFolderError
-from mbrl_taskmet.cli.training import TrainingConfig
 from mbrl_taskmet.cli.weights import show_weights
+from mbrl_taskmet.runs.environments import EnvironmentConfig
+from mbrl_taskmet.runs.parallel import train_all
+from mbrl_taskmet.runs.run_folder import RunFolder, RunFolderError
+from mbrl_taskmet.runs.training import TrainingConfig
 
 
 @dataclass(frozen=True, kw_only=True)

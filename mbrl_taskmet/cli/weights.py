@@ -11,8 +11,8 @@ import tyro
 from rich.console import Console
 
 from mbrl_taskmet.agents import MetricWeights
-from mbrl_taskmet.cli.figures import draw_weights
-from mbrl_taskmet.cli.run_folder import RunFolder, RunFolderError, find_runs
+from mbrl_taskmet.runs.figures import draw_weights
+from mbrl_taskmet.runs.run_folder import RunFolder, RunFolderError, find_runs
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mbrl_taskmet import MLE, TaskMet
-from mbrl_taskmet.cli.run_folder import RunFolder
+from mbrl_taskmet.runs.run_folder import RunFolder
 
 
 @pytest.fixture

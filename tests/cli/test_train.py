@@ -15,9 +15,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from mbrl_taskmet.agents import AGENTS, MLEConfig, TaskMet, TaskMetConfig
 from mbrl_taskmet.agents.config import configure
-from mbrl_taskmet.cli.environments import EnvironmentConfig
-from mbrl_taskmet.cli.run_folder import RunFolder
-from mbrl_taskmet.cli.training import TrainingConfig, train
+from mbrl_taskmet.runs.environments import EnvironmentConfig
+from mbrl_taskmet.runs.run_folder import RunFolder
+from mbrl_taskmet.runs.training import TrainingConfig, train
 
 CONFIG = TrainingConfig(
     TaskMetConfig(

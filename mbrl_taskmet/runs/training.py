@@ -12,9 +12,9 @@ from stable_baselines3.common.logger import HParam, configure
 from mbrl_taskmet.agents import AGENTS, AgentConfig, ModelBasedAlgorithm
 from mbrl_taskmet.agents.callbacks import EvaluationCallback, WeightsCallback
 from mbrl_taskmet.agents.serialization import decode, encode
-from mbrl_taskmet.cli.environments import EnvironmentConfig
-from mbrl_taskmet.cli.figures import draw_weights
-from mbrl_taskmet.cli.run_folder import RunFolder
+from mbrl_taskmet.runs.environments import EnvironmentConfig
+from mbrl_taskmet.runs.figures import draw_weights
+from mbrl_taskmet.runs.run_folder import RunFolder
 
 Report = Callable[[int, float | None, str], None]
 """Called with the steps done, the mean return of recent episodes (None before the first), and what

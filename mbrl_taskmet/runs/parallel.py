@@ -22,7 +22,11 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from mbrl_taskmet.cli.training import TrainingConfig, train
+from mbrl_taskmet.runs.training import TrainingConfig, train
+
+
+MOST_BARS = 8
+"""Runs up to which each keeps its bar; of more, only those that are running show."""
 
 
 def train_all(
@@ -44,25 +48,31 @@ def train_all(
         What went wrong, by folder; the other runs go on.
     """
     workers = min(jobs or os.cpu_count() or 1, len(runs))
+    crowded = len(runs) > MOST_BARS
     context = multiprocessing.get_context("spawn")
     failures: dict[Path, Exception] = {}
     with context.Manager() as manager, _progress(console) as progress:
         reports = manager.Queue()
         tasks = {
-            folder: progress.add_task(folder.name, total=config.timesteps, start=False)
+            folder: progress.add_task(
+                folder.name, total=config.timesteps, start=False, visible=not crowded
+            )
             for folder, config in runs.items()
         }
+        done = progress.add_task("runs done", total=len(runs), visible=crowded)
         stop = threading.Event()
         listener = threading.Thread(target=_show, args=(reports, progress, tasks, stop))
         listener.start()
         try:
-            with ProcessPoolExecutor(workers, context) as pool:
+            with ProcessPoolExecutor(workers, context, max_tasks_per_child=1) as pool:
                 futures: dict[Future[None], Path] = {
                     pool.submit(_train_and_report, config, folder, reports): folder
                     for folder, config in runs.items()
                 }
                 for future in as_completed(futures):
                     folder = futures[future]
+                    progress.advance(done)
+                    progress.update(tasks[folder], visible=not crowded)
                     error = future.exception()
                     if error is None:
                         on_finished(folder, runs[folder])
@@ -92,6 +102,7 @@ def _show(
             continue
         if not progress.tasks[tasks[folder]].started:
             progress.start_task(tasks[folder])
+            progress.update(tasks[folder], visible=True)
         progress.update(tasks[folder], completed=steps, episode_return=value, note=note)
 
 

@@ -1,0 +1,68 @@
+"""`mbrl-taskmet study`: run what is missing of a study, then show and draw its results."""
+
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from rich.console import Console
+
+from mbrl_taskmet.runs.parallel import train_all
+from mbrl_taskmet.runs.training import TrainingConfig
+from mbrl_taskmet.studies import STUDIES
+from mbrl_taskmet.studies.figures import draw, summary_table
+from mbrl_taskmet.suggestion import did_you_mean
+
+
+@dataclass(frozen=True)
+class StudyCommand:
+    """Run what is missing of a study, over all cores, then show and draw its results."""
+
+    name: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="NAME")]
+    """Of the study."""
+
+    results: Path = Path("studies/results")
+    """Folder of the results, `NAME.csv` and `NAME.png`."""
+
+    seeds: tuple[int, ...] | None = None
+    """Only these seeds; the study's own if not given."""
+
+    jobs: int | None = None
+    """Runs at a time; as many as processor cores if not given."""
+
+    figure: bool = False
+    """Train nothing: only show and draw."""
+
+    def run(self, console: Console) -> int:
+        """Run, show, draw."""
+        if self.name not in STUDIES:
+            raise ValueError(
+                f"There is no study {self.name!r}: choose one of {', '.join(STUDIES)}."
+                f"{did_you_mean(self.name, STUDIES)}"
+            )
+        study = STUDIES[self.name]
+        if self.seeds is not None:
+            study = replace(study, seeds=self.seeds)
+        path = self.results / f"{self.name}.csv"
+        missing = [] if self.figure else study.missing(study.read(path))
+        failures: dict[Path, Exception] = {}
+        with tempfile.TemporaryDirectory() as scratch:
+            folders = {
+                Path(scratch) / f"{variant}-{number}": (variant, config)
+                for number, (variant, config) in enumerate(missing)
+            }
+
+            def append(folder: Path, config: TrainingConfig) -> None:
+                study.append(path, study.rows(folders[folder][0], config, folder))
+
+            if folders:
+                runs = {folder: config for folder, (_, config) in folders.items()}
+                failures = train_all(runs, console, jobs=self.jobs, on_finished=append)
+        for folder, error in failures.items():
+            console.print(f"{folder.name}: {error}", style="red", markup=False)
+        rows = study.read(path)
+        if rows:
+            console.print(summary_table(study, rows))
+            draw(study, rows, path.with_suffix(".png"))
+        return 1 if failures else 0

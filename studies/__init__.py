@@ -1,0 +1,13 @@
+"""Learning results: each study is a small file; `mbrl-taskmet study NAME` runs and draws it.
+
+A study's results are one CSV file, to which every finished run is appended; the same command again
+does only what is missing, on any machine that has the file.
+"""
+
+from collections.abc import Mapping
+
+from .first_light import FIRST_LIGHT, FIRST_LIGHT_RAW
+from .study import Study
+
+STUDIES: Mapping[str, Study] = {study.name: study for study in (FIRST_LIGHT, FIRST_LIGHT_RAW)}
+"""The studies by name."""

@@ -1,0 +1,129 @@
+"""A study's learning curves and summary, from its results alone."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from rich.table import Table
+
+from .statistics import Summary, interquartile_mean, summarize
+from .study import Row, Study
+
+LAST = 5
+"""Evaluations at the end of a run whose mean is its final performance."""
+
+
+class Curves(NamedTuple):
+    """The runs of one variant in one panel.
+
+    Attributes:
+        panel: value of the study's panel column.
+        variant: its name.
+        timesteps: shape (T,).
+        returns: shape (seeds, T).
+        ratios: mean real over mean distractor weight, shape (seeds, T); NaN where there is none.
+    """
+
+    panel: str
+    variant: str
+    timesteps: NDArray[np.float64]
+    returns: NDArray[np.float64]
+    ratios: NDArray[np.float64]
+
+    @property
+    def final(self) -> NDArray[np.float64]:
+        """Mean return of each seed's last evaluations, shape (seeds,)."""
+        mean: NDArray[np.float64] = self.returns[:, -LAST:].mean(1)
+        return mean
+
+
+def curves(study: Study, rows: Sequence[Row]) -> list[Curves]:
+    """The finished runs, gathered by panel and variant."""
+    name = "variant" if "variant" in study.columns else "agent"
+    gathered: list[Curves] = []
+    for panel in dict.fromkeys(row[study.panel] for row in rows):
+        for variant in dict.fromkeys(row[name] for row in rows if row[study.panel] == panel):
+            runs: dict[str, list[Row]] = {}
+            for row in rows:
+                if (row[study.panel], row[name]) == (panel, variant):
+                    runs.setdefault(row["seed"], []).append(row)
+            values = np.array(
+                [
+                    [
+                        [
+                            float(row["timesteps"]),
+                            float(row["episode_return"]),
+                            float(row["real_over_distractor_ratio"] or "nan"),
+                        ]
+                        for row in run
+                    ]
+                    for run in runs.values()
+                ]
+            )
+            gathered.append(
+                Curves(panel, variant, values[0, :, 0], values[:, :, 1], values[:, :, 2])
+            )
+    return gathered
+
+
+def summary_table(study: Study, rows: Sequence[Row]) -> Table:
+    """Final performance, area under the curve and separation of each variant."""
+    table = Table(
+        study.panel,
+        "variant",
+        "seeds",
+        f"final return (IQM of the last {LAST}, 95 %)",
+        "area under the curve (IQM, 95 %)",
+        "worst seed",
+        "real / distractor weight (median)",
+        title=study.question,
+    )
+    for group in curves(study, rows):
+        area = group.returns.mean(1)
+        table.add_row(
+            group.panel,
+            group.variant,
+            str(len(group.returns)),
+            _interval(summarize(group.final[None])),
+            _interval(summarize(area[None])),
+            f"{group.final.min():.0f}",
+            f"{np.median(group.ratios[:, -1]):.1f}",
+        )
+    return table
+
+
+def _interval(summary: Summary) -> str:
+    return f"{summary.iqm:.0f} [{summary.low:.0f}, {summary.high:.0f}]"
+
+
+def draw(study: Study, rows: Sequence[Row], path: Path) -> None:
+    """Draw return and separation over the steps: the interquartile mean, and every seed.
+
+    Args:
+        study: whose results they are.
+        rows: the results.
+        path: of the picture.
+    """
+    groups = curves(study, rows)
+    panels = list(dict.fromkeys(group.panel for group in groups))
+    figure = Figure(figsize=(10, 3.4 * len(panels)), layout="constrained")
+    axes = figure.subplots(len(panels), 2, squeeze=False)
+    for (returns, ratios), panel in zip(axes, panels, strict=True):
+        for group in groups:
+            if group.panel != panel:
+                continue
+            label = f"{group.variant} ({len(group.returns)} seeds)"
+            for axis, values in ((returns, group.returns), (ratios, group.ratios)):
+                (line,) = axis.plot(group.timesteps, interquartile_mean(values.T), label=label)
+                style = {"color": line.get_color(), "alpha": 0.25, "linewidth": 0.8}
+                axis.plot(group.timesteps, values.T, **style)
+        returns.set(title=f"{study.panel} = {panel}", ylabel="episode return")
+        ratios.set(ylabel="mean real / mean distractor weight")
+        ratios.axhline(1, color="black", linewidth=0.8, linestyle=":")
+        returns.legend()
+        for axis in (returns, ratios):
+            axis.set(xlabel="environment steps")
+    figure.savefig(path, dpi=120)

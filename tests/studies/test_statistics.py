@@ -1,0 +1,47 @@
+import numpy as np
+import pytest
+
+from mbrl_taskmet.studies.statistics import interquartile_mean, summarize
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([7.0], 7.0),
+        ([1.0, 3.0], 2.0),
+        ([0.0, 1.0, 2.0, 100.0], 1.5),
+        ([-9.0, 1.0, 2.0, 6.0, 500.0], 3.0),
+        ([0.0, 0.0, 1.0, 2.0, 3.0, 4.0, 9.0, 9.0], 2.5),
+    ],
+)
+def test_interquartile_mean_leaves_a_quarter_out_at_each_end(values, expected):
+    shuffled = np.random.default_rng(0).permutation(values)
+    assert interquartile_mean(shuffled) == pytest.approx(expected)
+
+
+def test_interquartile_mean_is_that_of_each_row():
+    values = np.random.default_rng(0).normal(size=(3, 4, 9))
+    expected = [[interquartile_mean(row) for row in rows] for rows in values]
+    np.testing.assert_allclose(interquartile_mean(values), expected)
+
+
+def test_the_interval_holds_the_mean_and_narrows_with_the_seeds():
+    rng = np.random.default_rng(1)
+    few, many = (summarize(rng.normal(10, 1, size=(1, n))) for n in (5, 500))
+    for summary in (few, many):
+        assert summary.low <= summary.iqm <= summary.high
+    assert many.high - many.low < (few.high - few.low) / 3
+
+
+def test_a_bootstrap_sample_redraws_the_seeds_within_each_task():
+    # Were seeds drawn across tasks, the mean would vary; within tasks nothing does.
+    tasks = np.repeat([[0.0], [10.0]], 6, axis=1)
+    assert summarize(tasks) == (5.0, 5.0, 5.0)
+
+
+def test_the_interval_is_the_brute_force_one_on_two_seeds():
+    # Two seeds draw (0, 0), (0, 1), (1, 0), (1, 1): means 0, 1/2, 1/2, 1.
+    summary = summarize(np.array([[0.0, 1.0]]))
+    assert (summary.low, summary.high) == (0.0, 1.0)
+    narrower = summarize(np.array([[0.0, 1.0]]), confidence=0.4)
+    assert (narrower.low, narrower.high) == (0.5, 0.5)

@@ -1,0 +1,103 @@
+"""A study does what is missing, once, and shows what its results hold."""
+
+import csv
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from mbrl_taskmet.agents import MLEConfig, TaskMetConfig
+from mbrl_taskmet.cli.main import main
+from mbrl_taskmet.runs.environments import EnvironmentConfig
+from mbrl_taskmet.studies import STUDIES
+from mbrl_taskmet.studies.figures import curves, summary_table
+from mbrl_taskmet.studies.first_light import FIRST_LIGHT
+
+SMALL = {"learning_starts": 50, "batch_size": 8, "critic_hidden": (4,), "model_hidden": (4,)}
+TINY = replace(
+    FIRST_LIGHT,
+    name="tiny",
+    variants={"mle": MLEConfig(**SMALL), "taskmet": TaskMetConfig(metric_warmup=0, **SMALL)},
+    environments=[EnvironmentConfig(num_distractors=2)],
+    timesteps=120,
+    eval_every=60,
+    seeds=(0, 1),
+)
+
+
+def rows_of(study, episode_return=1.0):
+    """Results as if every run had been done."""
+    for variant, config in study.runs():
+        labels = study.labels(variant, config)
+        for timesteps in range(study.eval_every, study.timesteps + 1, study.eval_every):
+            row = dict.fromkeys(study.columns, "") | {
+                key: str(value) for key, value in labels.items() if key in study.columns
+            }
+            yield row | {
+                "timesteps": str(timesteps),
+                "episode_return": str(episode_return + config.seed),
+                "real_over_distractor_ratio": "2.0",
+            }
+
+
+def test_every_study_runs_each_variant_environment_and_seed_once():
+    for study in STUDIES.values():
+        keys = [tuple(study.labels(*run).items()) for run in study.runs()]
+        assert len(set(keys)) == len(keys)
+        assert len(keys) == len(study.variants) * len(study.environments) * len(study.seeds)
+
+
+def test_reported_seeds_are_not_tuning_seeds():
+    assert all(max(study.seeds) < 10 for study in STUDIES.values())
+
+
+def test_what_the_results_hold_to_its_end_is_not_missing():
+    rows = list(rows_of(TINY))
+    assert TINY.missing(rows) == []
+    assert [config.seed for _, config in TINY.missing([])] == [0, 0, 1, 1]
+    cut = [r for r in rows if (r["agent"], r["seed"], r["timesteps"]) != ("mle", "1", "120")]
+    ((variant, config),) = TINY.missing(cut)
+    assert (variant, config.seed) == ("mle", 1)
+
+
+def test_results_of_other_settings_do_not_count():
+    rows = [row | {"num_distractors": "3"} for row in rows_of(TINY)]
+    assert len(TINY.missing(rows)) == 4
+
+
+def test_curves_gather_the_seeds_of_each_variant():
+    groups = curves(TINY, list(rows_of(TINY)))
+    assert [group.variant for group in groups] == ["mle", "taskmet"]
+    for group in groups:
+        assert group.timesteps.tolist() == [60, 120]
+        assert group.returns.tolist() == [[1, 1], [2, 2]]
+        assert group.final.tolist() == [1, 2]
+
+
+def test_the_table_shows_the_worst_seed(capsys):
+    Console(width=200).print(summary_table(TINY, list(rows_of(TINY, 40))))
+    shown = capsys.readouterr().out
+    assert "40 [40, 41]" in shown or "40 [40" in shown
+    assert "worst seed" in shown
+
+
+@pytest.mark.slow
+def test_a_study_runs_from_the_command_line_and_then_has_nothing_left_to_do(
+    monkeypatch, tmp_path, capsys
+):
+    monkeypatch.setitem(STUDIES, "tiny", TINY)
+    arguments = ["study", "tiny", "--results", str(tmp_path), "--seeds", "0"]
+    assert main(arguments) == 0
+    written = (tmp_path / "tiny.csv").read_text()
+    rows = list(csv.DictReader(written.splitlines()))
+    assert [(r["agent"], r["timesteps"]) for r in rows].count(("taskmet", "120")) == 1
+    assert len(rows) == 4
+    assert tuple(rows[0]) == TINY.columns
+    assert (tmp_path / "tiny.png").stat().st_size > 1_000
+    assert main(arguments) == 0
+    assert (tmp_path / "tiny.csv").read_text() == written
+
+
+def test_an_unknown_study_is_refused_with_the_nearest_name(capsys):
+    assert main(["study", "first_ligth"]) == 2
+    assert "Did you mean 'first_light'?" in capsys.readouterr().err
