@@ -24,7 +24,6 @@ from rich.text import Text
 
 from mbrl_taskmet.runs.training import TrainingConfig, train
 
-
 MOST_BARS = 8
 """Runs up to which each keeps its bar; of more, only those that are running show."""
 
