@@ -25,7 +25,6 @@ class TransitionBuffer(ReplayBuffer):
         action_space: Discrete or Box.
         device: where batches are sampled to; the rows themselves stay in main memory.
         n_envs: environments that add a transition each.
-        dtype: of the rows.
     """
 
     def __init__(
@@ -36,7 +35,6 @@ class TransitionBuffer(ReplayBuffer):
         device: torch.device | str = "auto",
         n_envs: int = 1,
         optimize_memory_usage: bool = False,
-        dtype: torch.dtype = torch.float32,
     ) -> None:
         if optimize_memory_usage:
             raise ValueError(
@@ -52,7 +50,7 @@ class TransitionBuffer(ReplayBuffer):
             else int(np.prod(action_space.shape or ()))
         )
         self._widths = [self.obs_shape[0], self.num_actions, 1, self.obs_shape[0], 1]
-        self._rows = torch.zeros(self.buffer_size, n_envs, sum(self._widths), dtype=dtype)
+        self._rows = _reserve(self.buffer_size, n_envs, sum(self._widths))
         ends = np.cumsum(self._widths)
         self._columns = [slice(e - w, e) for e, w in zip(ends, self._widths, strict=True)]
 
@@ -100,7 +98,7 @@ class TransitionBuffer(ReplayBuffer):
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Reserve the rest of the rows again."""
         filled = state["_rows"]
-        reserved = filled.new_zeros(state["buffer_size"], *filled.shape[1:])
+        reserved = _reserve(state["buffer_size"], *filled.shape[1:])
         reserved[: len(filled)] = filled
         self.__dict__ = state | {"_rows": reserved}
 
@@ -157,3 +155,8 @@ class TransitionBuffer(ReplayBuffer):
             dones=batch.terminations.unsqueeze(-1),
             rewards=batch.rewards.unsqueeze(-1),
         )
+
+
+def _reserve(*shape: int) -> Tensor:
+    """Zeros of which memory holds only what is touched: NumPy's, since torch fills its own."""
+    return torch.from_numpy(np.zeros(shape, np.float32))

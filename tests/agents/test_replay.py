@@ -1,6 +1,8 @@
 """The replay buffer holds exactly what happened."""
 
 import pickle
+import resource
+from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
@@ -179,3 +181,18 @@ def test_a_pickled_buffer_holds_its_content_and_goes_on_as_if_it_had_not_been_aw
         one.add(*step)
     assert experience(restored) == experience(buffer)
     assert restored.size() == 31
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads memory from /proc")
+def test_memory_is_taken_only_as_rows_are_written():
+    def resident():
+        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+    before = resident()
+    actions = spaces.Discrete(2)
+    buffer = TransitionBuffer(20_000_000, OBSERVATIONS, actions, "cpu")  # 800 MB
+    assert resident() - before < 50e6
+    step = (np.zeros((1, 3)), np.ones((1, 3)), np.array([1]), np.ones(1), np.zeros(1, bool), [{}])
+    buffer.add(*step)
+    assert resident() - before < 50e6
+    assert len(experience(buffer)) == 1
