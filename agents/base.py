@@ -239,6 +239,8 @@ class ModelBasedAlgorithm(OffPolicyAlgorithm):
         try:
             return super()._sample_action(*args, **kwargs)
         except FloatingPointError as error:
+            if not np.isfinite(np.asarray(self._last_obs)).all():
+                raise
             what, when = "The critic's values are not finite", (self._n_updates, self.num_timesteps)
             raise divergence(what, *when) from error
 
@@ -279,20 +281,38 @@ class ModelBasedAlgorithm(OffPolicyAlgorithm):
         super().dump_logs()
 
     def metric_weights(self) -> MetricWeights:
-        """The learned weight of each dimension's prediction error, with names and ranks."""
-        learner = self.learner
-        # Without experience, weights that depend on it are those of a transition of zeros.
-        batch = self.replay_buffer.zeros()
-        if self.replay_buffer.size() > 0:
+        """The learned weight of each dimension's prediction error, with names and ranks.
+
+        Raises:
+            ValueError: if the weights depend on experience and a loaded agent has none.
+        """
+        learner, experienced = self.learner, self.replay_buffer.size() > 0
+        if experienced:
             # A generator of its own: reading the weights must not change the run.
             (batch,) = self.replay_buffer.sample_batches(
                 1_024, 1, torch.Generator().manual_seed(0), self._vec_normalize_env
             )
             batch = learner.state.normalizer.normalize(batch)
+        else:
+            batch = self.replay_buffer.zeros()
         with torch.no_grad():
             weights = learner.update.weights(learner.state, batch)
+        if weights.dim() > 1 and not experienced:
+            if self._n_updates > 0:
+                raise ValueError(
+                    f"The weights of this {type(self).__name__} depend on experience: give it "
+                    "its own with load_replay_buffer first."
+                )
+            weights = torch.ones(self.num_dimensions)
         weights = weights.reshape(-1, weights.shape[-1]).mean(0)
         return MetricWeights(self.dimension_names, weights.cpu().double().numpy())
+
+    def _updates_to_compile(self, total_timesteps: int) -> int:
+        """How many updates with a task level are ahead, of which a compilation makes a graph."""
+        assert isinstance(self.train_freq, TrainFreq)
+        steps = max(total_timesteps - max(self.learning_starts - self.num_timesteps, 0), 0)
+        rounds = steps // (self.n_envs * self.train_freq.frequency)
+        return steps if self.gradient_steps < 0 else rounds * self.gradient_steps
 
     def learn(
         self,
@@ -311,10 +331,7 @@ class ModelBasedAlgorithm(OffPolicyAlgorithm):
         """
         if total_timesteps < 1:
             raise ValueError(f"total_timesteps must be positive; got {total_timesteps}.")
-        assert isinstance(self.train_freq, TrainFreq)
-        rounds = total_timesteps // (self.n_envs * self.train_freq.frequency)
-        updates = total_timesteps if self.gradient_steps < 0 else rounds * self.gradient_steps
-        if should_compile(self.compile, updates):
+        if should_compile(self.compile, self._updates_to_compile(total_timesteps)):
             self.learner.compile(lambda: self.announce("compiling (a minute)"))
         return super().learn(
             total_timesteps,

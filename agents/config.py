@@ -4,14 +4,40 @@ The defaults are what was measured to work best; `PUBLISHED` holds what the Task
 (arXiv 2312.05250, appendix) used, where that differs.
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_type_hints
 
 from ..compilation import Compile
 from ..hypergradient import FullHessian, HypergradientEstimator, ImplicitGradient
 from ..linear_solvers import NormalEquationCG
 from ..suggestion import did_you_mean
+
+EXPECTED: Mapping[Any, tuple[Callable[[Any], bool], str]] = {
+    bool: (lambda value: isinstance(value, bool), "True or False"),
+    int: (lambda value: isinstance(value, int) and not isinstance(value, bool), "a whole number"),
+    float: (
+        lambda value: (
+            isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        ),
+        "a finite number",
+    ),
+    tuple[int, ...]: (
+        lambda value: _are_sizes(value),
+        "positive whole numbers, one for each layer",
+    ),
+    tuple[int, ...] | None: (
+        lambda value: value is None or _are_sizes(value),
+        "None, or positive whole numbers, one a layer",
+    ),
+}
+"""What a value of each annotated type must be, and how to say so."""
+
+
+def _are_sizes(value: Any) -> bool:
+    return isinstance(value, tuple | list) and all(type(v) is int and v > 0 for v in value)
+
 
 Preset = Literal["default", "published"]
 Config = TypeVar("Config", bound="AgentConfig")
@@ -70,22 +96,19 @@ class AgentConfig:
     is long enough to repay it."""
 
     def __post_init__(self) -> None:
+        for name, kind in get_type_hints(type(self)).items():
+            if kind in EXPECTED:
+                is_one, what = EXPECTED[kind]
+                self._require(name, is_one(getattr(self, name)), what)
+        self._require("compile", self.compile in ("auto", True, False), "'auto', True or False")
         for name in ("learning_rate", "model_learning_rate", "temperature"):
-            value = getattr(self, name)
-            self._require(name, isinstance(value, int | float) and value > 0, "positive")
+            self._require(name, getattr(self, name) > 0, "positive")
         for name in ("buffer_size", "batch_size"):
-            value = getattr(self, name)
-            self._require(name, isinstance(value, int) and value > 0, "a positive whole number")
+            self._require(name, getattr(self, name) > 0, "a positive whole number")
         self._require("learning_starts", self.learning_starts >= 0, "zero or more steps")
         self._require("gamma", 0 <= self.gamma <= 1, "between 0 and 1")
         self._require("tau", 0 < self.tau <= 1, "above 0 and at most 1")
         self._require("exploration_epsilon", 0 <= self.exploration_epsilon <= 1, "from 0 to 1")
-        for name in ("critic_hidden", "model_hidden"):
-            sizes = getattr(self, name)
-            whole = isinstance(sizes, tuple | list) and all(
-                isinstance(size, int) and size > 0 for size in sizes
-            )
-            self._require(name, whole, "positive whole numbers, one for each hidden layer")
 
     def _require(self, name: str, holds: bool, what: str) -> None:
         if not holds:
@@ -155,6 +178,7 @@ class TaskMetConfig(AgentConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self._require("hypergradient", callable(self.hypergradient), "an estimator's object")
         self._require("metric", self.metric in ("diagonal", "full"), "'diagonal' or 'full'")
         self._require("metric_learning_rate", self.metric_learning_rate > 0, "positive")
         self._require("metric_warmup", self.metric_warmup >= 0, "zero or more updates")

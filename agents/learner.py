@@ -14,6 +14,9 @@ from ..normalizer import Normalizer
 from ..train_state import TrainState
 from ..trilevel import Info, ModelBasedUpdate
 
+FEWEST_OBSERVED = 50
+"""Observations before their spread decides anything; that of a few says little."""
+
 OBSERVED = ("mean", "var", "count")
 """Of the observations so far, as `RunningMeanStd` names them."""
 
@@ -55,7 +58,9 @@ class Learner:
         self._observed.update(observations)
 
     def renew_normalizer(self) -> None:
-        """Let what has been observed so far decide the units of observations."""
+        """Let what has been observed so far decide the units of observations, if it is enough."""
+        if self._observed.count < FEWEST_OBSERVED:
+            return
         like, observed = self.state.normalizer.mean, self._observed
         mean = torch.as_tensor(observed.mean).to(like)
         scale = torch.as_tensor(1 / np.sqrt(observed.var + 1e-8)).to(like)

@@ -57,7 +57,7 @@ class MetricWeights:
             bar = "█" * round(entry["weight"] * longest)
             table.add_row(str(entry["rank"]), name, f"{entry['weight']:.3f}", bar)
         if rows is not None and rows < len(self.names):
-            table.caption = f"{len(self.names) - rows} lighter dimensions not shown"
+            table.caption = f"{len(self.names) - rows} more dimensions not shown"
         return table
 
     def separation(self, distractors: Sequence[bool] | NDArray[np.bool_]) -> "Separation":

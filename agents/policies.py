@@ -61,6 +61,12 @@ class SoftQPolicy(BasePolicy):
             FloatingPointError: if the values to choose by are not finite.
         """
         assert isinstance(observation, Tensor)
+        if not torch.isfinite(observation).all():
+            column = int(torch.argwhere(~torch.isfinite(observation))[0, -1])
+            raise FloatingPointError(
+                f"The observation to act on is not finite in dimension {column}: repair the "
+                "environment, or bound what it returns."
+            )
         with np.errstate(over="ignore", invalid="ignore"):  # looked at next
             values = self._lowest_values(observation.cpu().numpy())
         if not np.isfinite(values).all():

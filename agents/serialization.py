@@ -30,7 +30,7 @@ def decode(value: Any) -> Any:
         return value
     name = value["class"]
     for namespace in NAMESPACES:
-        if hasattr(namespace, name):
-            found = getattr(namespace, name)
+        found = getattr(namespace, str(name), None)
+        if isinstance(found, type) and is_dataclass(found):
             return found(**{k: decode(v) for k, v in value.items() if k != "class"})
     raise ValueError(f"The configuration names a class {name!r} that this version does not have.")

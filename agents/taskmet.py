@@ -3,6 +3,7 @@
 from typing import ClassVar
 
 from ..batch import Batch
+from ..hypergradient import HypergradientEstimator, UnrolledGradient
 from ..metric import Cholesky, ConditionalMetric, Diagonal, Metric, UnconditionalMetric
 from ..networks import MLP
 from ..trilevel import ModelBasedUpdate, TaskMetUpdate
@@ -17,6 +18,7 @@ class TaskMet(ModelBasedAlgorithm):
 
     config_class: ClassVar[type[AgentConfig]] = TaskMetConfig
     config: TaskMetConfig
+    hypergradient: HypergradientEstimator
     independent_batches: bool
     metric_warmup: int
 
@@ -45,3 +47,9 @@ class TaskMet(ModelBasedAlgorithm):
 
     def _task_takes_part(self) -> bool:
         return self._n_updates >= self.metric_warmup
+
+    def _updates_to_compile(self, total_timesteps: int) -> int:
+        if isinstance(self.hypergradient, UnrolledGradient):  # which builds an autograd graph
+            return 0
+        warmup = max(self.metric_warmup - self._n_updates, 0)
+        return super()._updates_to_compile(total_timesteps) - warmup

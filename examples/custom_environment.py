@@ -2,6 +2,7 @@
 
 import gymnasium as gym
 import numpy as np
+import torch
 
 from mbrl_taskmet import TaskMet
 from mbrl_taskmet.envs import DistractorWrapper
@@ -32,6 +33,7 @@ class Hover(gym.Env):
 env = gym.wrappers.TimeLimit(Hover(), max_episode_steps=100)
 env = DistractorWrapper(env, num_distractors=4)
 
-agent = TaskMet("MlpPolicy", env, seed=0)
-agent.learn(total_timesteps=20_000)
+torch.set_num_threads(1)
+agent = TaskMet("MlpPolicy", env, seed=0, metric_warmup=4_000)
+agent.learn(total_timesteps=12_000)
 print(agent.metric_weights())

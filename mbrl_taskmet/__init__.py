@@ -1,7 +1,7 @@
 """Model-based reinforcement learning whose dynamics model learns what matters for the task.
 
-Importing the package registers its environment ids with Gymnasium. The agents are imported when
-they are first asked for, so that the core needs torch alone.
+Importing the package registers its environment ids with Gymnasium. The agents, and with them
+Stable-Baselines3, are imported when they are first asked for.
 """
 
 from importlib import import_module

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..agents import AGENTS, AgentConfig
+from ..agents import AgentConfig
 from ..runs.environments import EnvironmentConfig
 from ..runs.run_folder import RunFolder
 from ..runs.training import TrainingConfig
@@ -40,6 +40,18 @@ class Study:
     eval_every: int = 2_000
     panel: str = "num_distractors"
 
+    def __post_init__(self) -> None:
+        if self.timesteps % self.eval_every != 0:
+            raise ValueError(
+                f"The study {self.name} never evaluates its end: choose timesteps that "
+                f"{self.eval_every} divides."
+            )
+        keys = [self._key(self.labels(*run)) for run in self.runs()]
+        if len(set(keys)) < len(keys):
+            raise ValueError(
+                f"The study {self.name} has runs that its columns do not tell apart: add `variant`."
+            )
+
     def runs(self) -> Iterator[tuple[str, TrainingConfig]]:
         """All runs: the variant's name, and how it is made.
 
@@ -60,19 +72,18 @@ class Study:
                     )
 
     def missing(self, rows: Sequence[Row]) -> list[tuple[str, TrainingConfig]]:
-        """The runs that the results do not hold to their end."""
-        ended = {self._key(row) for row in rows if int(row["timesteps"]) >= self.timesteps}
-        return [run for run in self.runs() if self._key(self.labels(*run)) not in ended]
+        """The runs that the results do not hold."""
+        done = {self._key(row) for row in rows}
+        return [run for run in self.runs() if self._key(self.labels(*run)) not in done]
 
     def _key(self, labels: Mapping[str, Any]) -> tuple[str, ...]:
         return tuple(str(labels[column]) for column in self.columns if column in LABELS)
 
     def labels(self, variant: str, config: TrainingConfig) -> dict[str, Any]:
         """What tells a run from the others."""
-        agent = next(name for name, found in AGENTS.items() if found is config.agent)
         values = (
             self.name,
-            agent,
+            config.agent_name,
             variant,
             config.environment.kind,
             config.environment.num_distractors,
@@ -90,21 +101,32 @@ class Study:
         ]
 
     def read(self, path: Path) -> list[Row]:
-        """The results so far."""
+        """The results so far: of each run that they hold to its end, a row for each evaluation.
+
+        Raises:
+            ValueError: if the file has other columns.
+        """
         if not path.exists():
             return []
         with path.open(newline="") as file:
-            return list(csv.DictReader(file))
+            reader = csv.DictReader(file)
+            rows = [row for row in reader if None not in row.values()]
+        if list(reader.fieldnames or ()) != list(self.columns):
+            raise ValueError(f"{path} has other columns than the study {self.name}: move it away.")
+        last = str(self.timesteps)
+        ended = {self._key(row) for row in rows if row["timesteps"] == last}
+        return [row for row in rows if self._key(row) in ended]
 
     def append(self, path: Path, rows: Sequence[Sequence[Any]]) -> None:
-        """Add a run to the results."""
+        """Add a run to the results, all of it or nothing."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        is_new = not path.exists()
-        with path.open("a", newline="") as file:
+        whole = path.with_suffix(".part")
+        with whole.open("w", newline="") as file:
             writer = csv.writer(file)
-            if is_new:
-                writer.writerow(self.columns)
+            writer.writerow(self.columns)
+            writer.writerows([row[column] for column in self.columns] for row in self.read(path))
             writer.writerows(rows)
+        whole.replace(path)
 
 
 LABELS = (

@@ -47,11 +47,11 @@ def test_what_does_not_compile_runs_as_it_is_after_one_warning(monkeypatch):
     monkeypatch.setattr(torch, "compile", refuse)
     function = CompiledFunction(lambda x: x + 1, lambda: None)
     with pytest.warns(UserWarning, match=r"no compiler here\)") as caught:
-        assert function(1) == 2
+        assert function(torch.tensor(1)) == 2
     assert len(caught) == 1
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert function(2) == 3
+        assert function(torch.tensor(2)) == 3
 
 
 def test_compiling_is_automatic_where_it_pays_and_can_be_done(monkeypatch):

@@ -59,9 +59,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, OSError, ImportError, gym.error.Error) as error:
         print(f"mbrl-taskmet: {error}", file=sys.stderr)
         return 2
+    except MemoryError as error:
+        print(f"mbrl-taskmet: {error or 'out of memory'}: ask for less.", file=sys.stderr)
+        return 2
     except FloatingPointError as error:
         print(f"mbrl-taskmet: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("mbrl-taskmet: interrupted; what was written stays.", file=sys.stderr)
+        return 130
 
 
 def _check_agent(arguments: Sequence[str]) -> None:

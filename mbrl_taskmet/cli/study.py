@@ -8,6 +8,7 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
+from mbrl_taskmet.cli.options import check_positive, check_seeds
 from mbrl_taskmet.runs.parallel import train_all
 from mbrl_taskmet.runs.training import TrainingConfig
 from mbrl_taskmet.studies import STUDIES
@@ -41,8 +42,10 @@ class StudyCommand:
                 f"There is no study {self.name!r}: choose one of {', '.join(STUDIES)}."
                 f"{did_you_mean(self.name, STUDIES)}"
             )
+        check_positive(jobs=self.jobs)
         study = STUDIES[self.name]
         if self.seeds is not None:
+            check_seeds(self.seeds)
             study = replace(study, seeds=self.seeds)
         path = self.results / f"{self.name}.csv"
         missing = [] if self.figure else study.missing(study.read(path))
@@ -65,4 +68,6 @@ class StudyCommand:
         if rows:
             console.print(summary_table(study, rows))
             draw(study, rows, path.with_suffix(".png"))
+        else:
+            console.print(f"There are no results in {path}.")
         return 1 if failures else 0

@@ -7,18 +7,18 @@ from dataclasses import dataclass, field, make_dataclass
 from pathlib import Path
 from typing import Annotated, Any, Union
 
-import torch
 import tyro
 from rich.console import Console
 from rich.markup import escape
 
 from mbrl_taskmet.agents import AGENTS, AgentConfig
 from mbrl_taskmet.agents.config import Preset, configure
+from mbrl_taskmet.cli.options import check_device, check_positive, check_seeds
 from mbrl_taskmet.cli.weights import show_weights
 from mbrl_taskmet.runs.environments import EnvironmentConfig
 from mbrl_taskmet.runs.parallel import train_all
 from mbrl_taskmet.runs.run_folder import RunFolder, RunFolderError
-from mbrl_taskmet.runs.training import TrainingConfig
+from mbrl_taskmet.runs.training import TrainingConfig, agent_name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,8 +34,8 @@ class Train:
     seeds: tuple[int, ...] = (0,)
     """One run for each."""
 
-    timesteps: int = 50_000
-    """Environment steps of each run."""
+    timesteps: int | None = None
+    """Environment steps of each run; if not given 50,000, or 200,000 as published."""
 
     eval_every: int = 2_000
     """Environment steps between two evaluations."""
@@ -44,8 +44,8 @@ class Train:
     """Episodes in an evaluation."""
 
     folder: Path | None = None
-    """Where the runs go, in a folder for each seed; if not given,
-    `runs/<agent>-<environment>-<distractors>`."""
+    """Where the runs go, in a folder for each seed; if not given, a folder in `runs` that is named
+    after agent, preset, environment and distractors."""
 
     jobs: int | None = None
     """Runs at a time; as many as processor cores if not given."""
@@ -69,7 +69,8 @@ class Train:
             _check_place(folder)
         failures = train_all(runs, console, jobs=self.jobs)
         for folder, error in failures.items():
-            console.print(f"[red]{escape(f'{folder}: {error}')}[/red]")
+            message = f"{folder}: {type(error).__name__}: {error}"
+            Console(stderr=True).print(f"[red]{escape(message)}[/red]")
         finished = [RunFolder(folder) for folder in runs if folder not in failures]
         if finished:
             show_weights(finished, console)
@@ -78,27 +79,19 @@ class Train:
         return 1 if failures else 0
 
     def _plan(self) -> dict[Path, TrainingConfig]:
-        for name in ("timesteps", "eval_every", "eval_episodes"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"--{name.replace('_', '-')} must be positive.")
-        if self.jobs is not None and self.jobs < 1:
-            raise ValueError("--jobs must be positive.")
-        try:
-            torch.device(self.device)
-        except RuntimeError:
-            raise ValueError(
-                f"--device must be one that torch knows, such as cpu or cuda; got {self.device!r}."
-            ) from None
-        if not self.seeds or len(set(self.seeds)) < len(self.seeds) or min(self.seeds) < 0:
-            raise ValueError("--seeds must be one or more different numbers from 0 up.")
-        name = next(n for n, a in AGENTS.items() if a.config_class is type(self.hyperparameters))
-        env = self.environment.env.rpartition("/")[2].rpartition(":")[2]
-        parent = self.folder or Path("runs") / f"{name}-{env}-{self.environment.num_distractors}"
+        """The runs by their folders, of options that make sense."""
+        timesteps = self.timesteps
+        if timesteps is None:
+            timesteps = 200_000 if self.preset == "published" else 50_000
+        check_positive(timesteps=timesteps, jobs=self.jobs)
+        check_positive(eval_every=self.eval_every, eval_episodes=self.eval_episodes)
+        check_seeds(self.seeds)
+        check_device(self.device)
         return {
-            parent / f"seed-{seed}": TrainingConfig(
+            (self.folder or self._default_folder()) / f"seed-{seed}": TrainingConfig(
                 self.hyperparameters,
                 self.environment,
-                timesteps=self.timesteps,
+                timesteps=timesteps,
                 seed=seed,
                 eval_every=self.eval_every,
                 eval_episodes=self.eval_episodes,
@@ -106,6 +99,16 @@ class Train:
             )
             for seed in self.seeds
         }
+
+    def _default_folder(self) -> Path:
+        environment = self.environment
+        parts = [agent_name(self.hyperparameters)]
+        if self.preset != "default":
+            parts.append(self.preset)
+        parts.append(environment.env.rpartition("/")[2].rpartition(":")[2])
+        if environment.kind != "gaussian":
+            parts.append(environment.kind)
+        return Path("runs") / "-".join([*parts, str(environment.num_distractors)])
 
 
 def _check_place(folder: Path) -> None:

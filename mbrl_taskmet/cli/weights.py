@@ -42,6 +42,7 @@ class Weights:
             show_weights(runs, console, self.rows)
         if self.png is not None:
             names, timesteps, weights = _mean_course(runs)
+            self.png.parent.mkdir(parents=True, exist_ok=True)
             draw_weights(names, timesteps, weights, self.png)
         return 0
 

@@ -47,9 +47,14 @@ class TrainingConfig:
     device: str = "cpu"
 
     @property
+    def agent_name(self) -> str:
+        """Name of the agent that these hyperparameters are for."""
+        return agent_name(self.hyperparameters)
+
+    @property
     def agent(self) -> type[ModelBasedAlgorithm]:
         """The agent that these hyperparameters are for."""
-        return agent_class(self.hyperparameters)
+        return AGENTS[self.agent_name]
 
     def make_agent(self) -> ModelBasedAlgorithm:
         """Build the environment and the agent: all that can be refused is refused here."""
@@ -70,19 +75,28 @@ class TrainingConfig:
 
     @classmethod
     def from_json(cls, config: dict[str, Any]) -> "TrainingConfig":
-        """Read back what `as_json` wrote."""
+        """Read back what `as_json` wrote.
+
+        Raises:
+            KeyError: if something is missing.
+            TypeError: if something is of another kind.
+            ValueError: likewise.
+        """
+        hyperparameters = decode(config["hyperparameters"])
+        if not isinstance(hyperparameters, AgentConfig):
+            raise TypeError("the hyperparameters are not those of an agent")
         return cls(
             **{
                 **config,
-                "hyperparameters": decode(config["hyperparameters"]),
+                "hyperparameters": hyperparameters,
                 "environment": EnvironmentConfig(**config["environment"]),
             }
         )
 
 
-def agent_class(hyperparameters: AgentConfig) -> type[ModelBasedAlgorithm]:
-    """The agent to which these hyperparameters belong."""
-    return next(a for a in AGENTS.values() if a.config_class is type(hyperparameters))
+def agent_name(hyperparameters: AgentConfig) -> str:
+    """Name of the agent to which these hyperparameters belong."""
+    return next(n for n, a in AGENTS.items() if a.config_class is type(hyperparameters))
 
 
 def train(config: TrainingConfig, folder: Path, report: Report) -> None:

@@ -106,7 +106,7 @@ def test_the_table_shows_the_heaviest_dimensions_first(rows):
     assert 0 < places[0] < places[1]
     if rows == 2:
         assert places[2] < 0
-        assert "1 lighter dimensions not shown" in printed
+        assert "1 more dimensions not shown" in printed
     else:
         assert places[1] < places[2]
         assert "not shown" not in printed

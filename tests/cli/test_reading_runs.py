@@ -73,7 +73,7 @@ def test_weights_are_shown_as_a_table(cli, folder):
     assert "Learned weights" in output
     assert "pole_angular_velocity" in output
     shown = cli("weights", folder / "seed-3", "--rows", 2)[1]
-    assert "4 lighter dimensions not shown" in shown
+    assert "4 more dimensions not shown" in shown
 
 
 def test_weights_are_given_as_json(cli, folder):

@@ -223,7 +223,7 @@ def test_options_may_stand_before_the_agent_too(plan):
 def test_every_option_of_the_environment_reaches_it(plan):
     options = "--env Acrobot-v1 --num-distractors 3 --kind autoregressive --noise-std 0.5"
     (planned,) = plan("vep", *options.split(), "--permute", "--layout-seed", 9).items()
-    assert planned[0] == "runs/vep-Acrobot-v1-3/seed-0"
+    assert planned[0] == "runs/vep-Acrobot-v1-autoregressive-3/seed-0"
     assert planned[1].environment == EnvironmentConfig(
         "Acrobot-v1", 3, "autoregressive", 0.5, True, 9
     )
@@ -338,8 +338,8 @@ def test_a_run_that_goes_wrong_fails_and_names_the_last_good_checkpoint(
 
     monkeypatch.setattr("mbrl_taskmet.cli.train.train_all", train_here)
     status, output, complaint = cli("train", "taskmet", *tiny, "--env", "corridor:Broken-v0")
-    assert (status, complaint) == (1, "")
-    said = " ".join(output.split())
+    assert (status, output) == (1, "")
+    said = " ".join(complaint.split())
     assert "observation nan in dimension 0 (place) at step 250" in said
     assert "The last good checkpoint is runs/taskmet-Broken-v0-2/seed-0/checkpoint.zip" in said
     run = RunFolder(tmp_path / "runs" / "taskmet-Broken-v0-2" / "seed-0")

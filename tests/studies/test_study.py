@@ -51,13 +51,36 @@ def test_reported_seeds_are_not_tuning_seeds():
     assert all(max(study.seeds) < 10 for study in STUDIES.values())
 
 
-def test_what_the_results_hold_to_its_end_is_not_missing():
-    rows = list(rows_of(TINY))
-    assert TINY.missing(rows) == []
+def test_what_the_results_hold_is_not_missing():
+    assert TINY.missing(list(rows_of(TINY))) == []
     assert [config.seed for _, config in TINY.missing([])] == [0, 0, 1, 1]
-    cut = [r for r in rows if (r["agent"], r["seed"], r["timesteps"]) != ("mle", "1", "120")]
-    ((variant, config),) = TINY.missing(cut)
-    assert (variant, config.seed) == ("mle", 1)
+
+
+def test_a_run_that_was_cut_off_is_done_again_and_its_remains_are_dropped(tmp_path):
+    path, rows = tmp_path / "tiny.csv", list(rows_of(TINY))
+    TINY.append(path, [list(row.values()) for row in rows])
+    whole = path.read_text()
+    path.write_text(whole[: whole.rindex("taskmet,2,1,120") + 12])
+    kept = TINY.read(path)
+    ((variant, config),) = TINY.missing(kept)
+    assert (variant, config.seed) == ("taskmet", 1)
+    TINY.append(path, [list(row.values()) for row in rows if row not in kept])
+    assert TINY.read(path) == rows
+    assert TINY.missing(TINY.read(path)) == []
+
+
+def test_results_with_other_columns_are_not_mixed_in(tmp_path):
+    path = tmp_path / "tiny.csv"
+    path.write_text("agent,seed\nmle,0\n")
+    with pytest.raises(ValueError, match="has other columns than the study tiny"):
+        TINY.read(path)
+
+
+def test_a_study_that_cannot_end_or_tell_its_runs_apart_is_refused():
+    with pytest.raises(ValueError, match="never evaluates its end"):
+        replace(TINY, eval_every=50)
+    with pytest.raises(ValueError, match="add `variant`"):
+        replace(TINY, variants={"a": MLEConfig(), "b": MLEConfig(gamma=0.9)})
 
 
 def test_results_of_other_settings_do_not_count():

@@ -1,0 +1,42 @@
+"""Checks of options that several commands have: each failure is one sentence."""
+
+from collections.abc import Sequence
+
+import torch
+
+
+def check_positive(**options: int | None) -> None:
+    """Refuse numbers below one; None was not given.
+
+    Raises:
+        ValueError: naming the option.
+    """
+    for name, value in options.items():
+        if value is not None and value < 1:
+            raise ValueError(f"--{name.replace('_', '-')} must be positive.")
+
+
+def check_seeds(seeds: Sequence[int]) -> None:
+    """Refuse no seeds, and seeds that are negative or twice the same.
+
+    Raises:
+        ValueError: if they are.
+    """
+    if not seeds or len(set(seeds)) < len(seeds) or min(seeds) < 0:
+        raise ValueError("--seeds must be one or more different numbers from 0 up.")
+
+
+def check_device(device: str) -> None:
+    """Refuse a device that is not there.
+
+    Raises:
+        ValueError: if it is not, or torch does not know it.
+    """
+    try:
+        kind = torch.device(device)
+    except RuntimeError:
+        raise ValueError(
+            f"--device must be one that torch knows, such as cpu or cuda; got {device!r}."
+        ) from None
+    if kind.type == "cuda" and (kind.index or 0) >= torch.cuda.device_count():
+        raise ValueError(f"There is no device {device}: choose cpu.")
