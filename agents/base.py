@@ -31,7 +31,7 @@ from .learner import Learner
 from .metric_weights import MetricWeights
 from .policies import SoftQPolicy
 from .replay import TransitionBuffer
-from .spaces import check_spaces
+from .spaces import CheckedEnv, check_spaces
 
 NORMALIZER_INTERVAL = 100
 """Updates between two renewals of the observations' units."""
@@ -71,6 +71,7 @@ class ModelBasedAlgorithm(OffPolicyAlgorithm):
     learner: Learner
     compile: Compile
     normalize_observations: bool
+    independent_batches: bool = False
 
     def __init__(
         self,
@@ -134,6 +135,8 @@ class ModelBasedAlgorithm(OffPolicyAlgorithm):
     @staticmethod
     def _wrap_env(env: GymEnv, verbose: int = 0, monitor_wrapper: bool = True) -> VecEnv:
         check_spaces(env.observation_space, env.action_space)
+        if not isinstance(env, VecEnv):
+            env = CheckedEnv(env)
         return OffPolicyAlgorithm._wrap_env(env, verbose, monitor_wrapper)
 
     def _setup_model(self) -> None:
@@ -209,16 +212,12 @@ class ModelBasedAlgorithm(OffPolicyAlgorithm):
         self._show_to_policy()
 
     def _sample_batches(self, batch_size: int) -> tuple[Batch, Batch]:
-        """The batch to fit and the batch for the task loss: the same, unless an agent says so."""
-        (batch,) = self._draw(batch_size, 1)
-        return batch, batch
-
-    def _draw(self, batch_size: int, number: int) -> tuple[Batch, ...]:
-        return tuple(
-            self.replay_buffer.sample_batches(
-                batch_size, number, self.learner.generator, self._vec_normalize_env
-            )
+        """The batch to fit and the batch for the task loss: the same if not independent."""
+        number = 2 if self.independent_batches else 1
+        batches = self.replay_buffer.sample_batches(
+            batch_size, number, self.learner.generator, self._vec_normalize_env
         )
+        return batches[0], batches[-1]
 
     def _task_takes_part(self) -> bool:
         """Whether this update includes the task level."""

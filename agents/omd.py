@@ -32,11 +32,6 @@ class OMD(ModelBasedAlgorithm):
 
     config_class: ClassVar[type[AgentConfig]] = OMDConfig
     config: OMDConfig
-    independent_batches: bool
 
     def _make_update(self) -> ModelBasedUpdate:
         return OMDUpdate(**self._levels(), centred=self.config.centred_task_gradient)
-
-    def _sample_batches(self, batch_size: int) -> tuple[Batch, Batch]:
-        batches = self._draw(batch_size, 1 + self.independent_batches)
-        return batches[0], batches[-1]

@@ -2,7 +2,6 @@
 
 from typing import ClassVar
 
-from ..batch import Batch
 from ..hypergradient import HypergradientEstimator, UnrolledGradient
 from ..metric import Cholesky, ConditionalMetric, Diagonal, Metric, UnconditionalMetric
 from ..networks import MLP
@@ -19,7 +18,6 @@ class TaskMet(ModelBasedAlgorithm):
     config_class: ClassVar[type[AgentConfig]] = TaskMetConfig
     config: TaskMetConfig
     hypergradient: HypergradientEstimator
-    independent_batches: bool
     metric_warmup: int
 
     def _make_update(self) -> ModelBasedUpdate:
@@ -40,10 +38,6 @@ class TaskMet(ModelBasedAlgorithm):
         return ConditionalMetric(
             form, MLP((inputs, *config.metric_hidden, form.identity().numel()))
         )
-
-    def _sample_batches(self, batch_size: int) -> tuple[Batch, Batch]:
-        batches = self._draw(batch_size, 1 + self.independent_batches)
-        return batches[0], batches[-1]
 
     def _task_takes_part(self) -> bool:
         return self._n_updates >= self.metric_warmup

@@ -129,6 +129,11 @@ class DistractorWrapper(gym.Wrapper[FloatArray, Any, FloatArray, Any], RecordCon
     def _observe(self, observation: FloatArray) -> FloatArray:
         # Some environments return another type than their space's, such as integers.
         real = np.asarray(observation, dtype=self.observation_space.dtype)
+        if real.shape != self.env.observation_space.shape:
+            raise ValueError(
+                f"The environment returned an observation of shape {real.shape}: return one of "
+                f"shape {self.env.observation_space.shape}, as its observation space says."
+            )
         return self._merge(real, self._process.values(self._layout, self._state))
 
     def _merge(self, real: NDArray[ScalarT], added: ArrayLike) -> NDArray[ScalarT]:

@@ -34,6 +34,6 @@ env = gym.wrappers.TimeLimit(Hover(), max_episode_steps=100)
 env = DistractorWrapper(env, num_distractors=4)
 
 torch.set_num_threads(1)
-agent = TaskMet("MlpPolicy", env, seed=0, metric_warmup=4_000)
-agent.learn(total_timesteps=12_000)
+agent = TaskMet("MlpPolicy", env, seed=0)
+agent.learn(total_timesteps=20_000)
 print(agent.metric_weights())

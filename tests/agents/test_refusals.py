@@ -179,6 +179,48 @@ def test_a_loss_that_is_not_finite_is_named(make_agent):
         agent.dump_logs()
 
 
+@pytest.mark.parametrize(
+    "observation",
+    [np.zeros(1), np.float32(0), np.zeros((1, 3)), np.zeros(4), np.zeros(3, complex), "abc"],
+    ids=lambda o: f"{type(o).__name__}{np.shape(o)}",
+)
+@pytest.mark.parametrize("after", [0, 3])
+def test_observations_of_another_shape_or_type_are_refused(make_agent, observation, after):
+    class Wrong(gym.Env):
+        observation_space = spaces.Box(-1, 1, (3,), np.float32)
+        action_space = spaces.Discrete(2)
+        steps = 0
+
+        def reset(self, *, seed=None, options=None):
+            return self.observe(), {}
+
+        def step(self, action):
+            self.steps += 1
+            return self.observe(), 0.0, False, False, {}
+
+        def observe(self):
+            return observation if self.steps >= after else np.zeros(3, np.float32)
+
+    with pytest.raises(ValueError, match=rf"at step {after}: return real numbers of shape \(3,\)"):
+        make_agent(MLE, Wrong()).learn(10)
+
+
+@pytest.mark.parametrize("reward", [None, "much", [1.0], 1j], ids=repr)
+def test_rewards_that_are_not_numbers_are_refused(make_agent, reward):
+    class Wrong(gym.Env):
+        observation_space = spaces.Box(-1, 1, (3,), np.float32)
+        action_space = spaces.Discrete(2)
+
+        def reset(self, *, seed=None, options=None):
+            return np.zeros(3, np.float32), {}
+
+        def step(self, action):
+            return np.zeros(3, np.float32), reward, False, False, {}
+
+    with pytest.raises(ValueError, match="at step 1: return a float"):
+        make_agent(MLE, Wrong()).learn(10)
+
+
 def test_values_that_are_not_finite_are_not_acted_on(make_agent):
     agent = make_agent(MLE)
     for deterministic in (True, False):
