@@ -7,10 +7,8 @@ import torch
 from torch import Tensor
 
 from ..batch import Batch
-from ..dynamics import model_inputs
-from ..losses import prediction_loss
 from ..train_state import TrainState
-from ..trilevel import Info, ModelBasedUpdate
+from ..trilevel import ModelBasedUpdate
 from .base import ModelBasedAlgorithm
 from .config import AgentConfig, VaGraMConfig
 
@@ -19,23 +17,9 @@ from .config import AgentConfig, VaGraMConfig
 class VaGraMUpdate(ModelBasedUpdate):
     """Value-gradient weighted model learning (Voelcker et al. 2022, arXiv 2204.01464)."""
 
-    def fit_model(self, state: TrainState, batch: Batch) -> tuple[TrainState, Info]:
-        """θ ← Adam on mean_B[Σ_i w_i (ŝ′_i − s′_i)²] + mean_B[(r̂ − r)²], w_i ∝ (∂V̄/∂s′_i)².
-
-        The paper's axis-aligned loss, its equation 7.
-        """
-        inputs = model_inputs(batch.observations, batch.actions)
-        model = self.model.linearize(state.model, inputs)
-        weights = self.weights(state, batch)
-        errors = model.next_observations - batch.next_observations
-        reward_errors = model.rewards - batch.rewards
-        scale = 2 / batch.rewards.shape[0]
-        gradient = model.vjp(scale * weights * errors, scale * reward_errors)
-        info = {
-            "model_loss": prediction_loss(errors, weights * errors, reward_errors),
-            "model_mse": errors.square().mean(),
-        }
-        return self.step_model(state, gradient), info
+    def weigh(self, state: TrainState, batch: Batch, errors: Tensor) -> Tensor:
+        """w_i (ŝ′_i − s′_i): the paper's axis-aligned loss, its equation 7."""
+        return self.weights(state, batch) * errors
 
     def weights(self, state: TrainState, batch: Batch) -> Tensor:
         """w_i ∝ (∂V̄/∂s′_i)² of each transition, shape (B, n).

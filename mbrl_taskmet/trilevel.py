@@ -90,7 +90,7 @@ class ModelBasedUpdate:
         model = self.model.linearize(state.model, inputs)
         errors = model.next_observations - batch.next_observations
         reward_errors = model.rewards - batch.rewards
-        weighted_errors = self.metric.apply(state.metric, inputs, errors)
+        weighted_errors = self.weigh(state, batch, errors)
         scale = 2 / batch.rewards.shape[0]
         gradient = model.vjp(scale * weighted_errors, scale * reward_errors)
         info = {
@@ -98,6 +98,11 @@ class ModelBasedUpdate:
             "model_mse": errors.square().mean(),
         }
         return self.step_model(state, gradient), info
+
+    def weigh(self, state: TrainState, batch: Batch, errors: Tensor) -> Tensor:
+        """Λ (ŝ′ − s′), the errors as the model's loss counts them: (B, n) → (B, n)."""
+        inputs = model_inputs(batch.observations, batch.actions)
+        return self.metric.apply(state.metric, inputs, errors)
 
     def step_model(self, state: TrainState, gradient: Tensor) -> TrainState:
         """θ ← Adam(gradient)."""
