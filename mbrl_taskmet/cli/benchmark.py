@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mbrl_taskmet.benchmarks import loop, populations, scaling, updates
+from mbrl_taskmet.benchmarks.figures import draw_scaling
 
 Part = Literal["update", "loop", "scaling", "memory", "population"]
 Row = dict[str, Any]
@@ -35,7 +36,8 @@ class Benchmark:
     """Print JSON instead of tables."""
 
     output: Path | None = None
-    """Folder for a CSV file of each part, if they are to be written."""
+    """Folder for a CSV file of each part, and a picture of the scaling, if they are to be
+    written."""
 
     def run(self, console: Console) -> int:
         """Time and show."""
@@ -78,6 +80,8 @@ class Benchmark:
                 status.update(f"timing: {part}, {len(gathered)} done")
                 if self.output is not None:
                     _write(self.output / f"{part}.csv", columns, gathered)
+        if part == "scaling" and self.output is not None:
+            draw_scaling(gathered, self.output / "scaling.png")
         if not self.json:
             table = Table(*columns, title=part)
             for row in gathered:
