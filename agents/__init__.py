@@ -1,10 +1,19 @@
 """The learners: Stable-Baselines3 algorithms that differ in how they train their model."""
 
 from .base import ModelBasedAlgorithm
-from .config import AgentConfig, MLEConfig, OMDConfig, TaskMetConfig, VaGraMConfig, VEPConfig
+from .config import (
+    AgentConfig,
+    MLEConfig,
+    OMDConfig,
+    PredictabilityConfig,
+    TaskMetConfig,
+    VaGraMConfig,
+    VEPConfig,
+)
 from .metric_weights import MetricWeights, Separation
 from .mle import MLE
 from .omd import OMD
+from .predictability import Predictability
 from .taskmet import TaskMet
 from .vagram import VaGraM
 from .vep import VEP
@@ -14,6 +23,7 @@ AGENTS: dict[str, type[ModelBasedAlgorithm]] = {
     "omd": OMD,
     "vep": VEP,
     "vagram": VaGraM,
+    "predictability": Predictability,
     "taskmet": TaskMet,
 }
 """Agents by the name they have on the command line."""
@@ -28,6 +38,8 @@ __all__ = [
     "MetricWeights",
     "ModelBasedAlgorithm",
     "OMDConfig",
+    "Predictability",
+    "PredictabilityConfig",
     "Separation",
     "TaskMet",
     "TaskMetConfig",

@@ -22,7 +22,7 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from ..batch import Batch
 from ..compilation import Compile, should_compile
-from ..dynamics import DynamicsModel
+from ..dynamics import DynamicsModel, model_inputs
 from ..metric import Diagonal, Metric, UnconditionalMetric
 from ..trilevel import Info, ModelBasedUpdate
 from .config import AgentConfig, Preset, configure
@@ -147,6 +147,7 @@ class ModelBasedAlgorithm(OffPolicyAlgorithm):
             "net_arch": config.critic_hidden,
             "temperature": config.temperature,
             "exploration_epsilon": config.exploration_epsilon,
+            "input_scale": config.input_scale,
             **policy_kwargs,
         }
         random_actions = copy.deepcopy(action_space)
@@ -163,7 +164,6 @@ class ModelBasedAlgorithm(OffPolicyAlgorithm):
         self.learner = Learner(
             self._make_update(),
             torch.Generator().manual_seed(int(learning)),
-            self.num_dimensions,
             self.device,
         )
         self._show_to_policy()
@@ -185,7 +185,10 @@ class ModelBasedAlgorithm(OffPolicyAlgorithm):
         config = self.config
         return {
             "model": DynamicsModel.of_capacity(
-                self.num_dimensions, self.policy.num_actions, config.model_hidden
+                self.num_dimensions,
+                self.policy.num_actions,
+                config.model_hidden,
+                config.input_scale,
             ),
             "critic": self.policy.critic,
             "metric": self._make_metric(self.num_dimensions),
@@ -232,7 +235,8 @@ class ModelBasedAlgorithm(OffPolicyAlgorithm):
         """Let the policy act on what was learned."""
         state = self.learner.state
         self.policy.critic_parameters = state.critic
-        self.policy.observation_mean, self.policy.observation_scale = state.normalizer
+        self.policy.observation_mean, scale = state.normalizer
+        self.policy.observation_scale = self.learner.update.see(state, scale)
 
     def _sample_action(self, *args: Any, **kwargs: Any) -> tuple[np.ndarray, np.ndarray]:
         try:
@@ -286,14 +290,7 @@ class ModelBasedAlgorithm(OffPolicyAlgorithm):
             ValueError: if the weights depend on experience and a loaded agent has none.
         """
         learner, experienced = self.learner, self.replay_buffer.size() > 0
-        if experienced:
-            # A generator of its own: reading the weights must not change the run.
-            (batch,) = self.replay_buffer.sample_batches(
-                1_024, 1, torch.Generator().manual_seed(0), self._vec_normalize_env
-            )
-            batch = learner.state.normalizer.normalize(batch)
-        else:
-            batch = self.replay_buffer.zeros()
+        batch = self._experience() if experienced else self.replay_buffer.zeros()
         with torch.no_grad():
             weights = learner.update.weights(learner.state, batch)
         if weights.dim() > 1 and not experienced:
@@ -305,6 +302,26 @@ class ModelBasedAlgorithm(OffPolicyAlgorithm):
             weights = torch.ones(self.num_dimensions)
         weights = weights.reshape(-1, weights.shape[-1]).mean(0)
         return MetricWeights(self.dimension_names, weights.cpu().double().numpy())
+
+    def prediction_errors(self) -> np.ndarray:
+        """Mean squared error of the model's next observation in each dimension, shape (n,).
+
+        Over transitions from the replay buffer, in units of each dimension's variance if the agent
+        normalises observations.
+        """
+        learner, batch = self.learner, self._experience()
+        inputs = model_inputs(batch.observations, batch.actions)
+        with torch.no_grad():
+            model = learner.update.model.linearize(learner.state.model, inputs)
+            errors = (model.next_observations - batch.next_observations).square().mean(0)
+        return errors.cpu().double().numpy()
+
+    def _experience(self) -> Batch:
+        """Some transitions as the networks read them; looking at them does not change the run."""
+        (batch,) = self.replay_buffer.sample_batches(
+            1_024, 1, torch.Generator().manual_seed(0), self._vec_normalize_env
+        )
+        return self.learner.update.look_at(self.learner.state, batch)
 
     def _updates_to_compile(self, total_timesteps: int) -> int:
         """How many updates with a task level are ahead, of which a compilation makes a graph."""

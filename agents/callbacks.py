@@ -56,17 +56,15 @@ class WeightsCallback(BaseCallback):
         )
 
 
-class EvaluationCallback(EvalCallback):
-    """Stable-Baselines3's evaluation, with a row for each in a CSV file.
+class ReturnsCallback(EvalCallback):
+    """Stable-Baselines3's evaluation of any of its agents, with a row for each in a CSV file.
 
-    Beside it stands SB3's own `evaluations.npz`. The row holds `COLUMNS`; those that compare real
-    dimensions with distractors are empty where there are none of one or the other. The agent
-    never sees which dimensions those are.
+    Beside it stands SB3's own `evaluations.npz`. The row holds `COLUMNS`, of which those that only
+    a model-based agent has stay empty.
 
     Args:
         eval_env: environments apart from those of training.
         path: of the file; written anew.
-        distractor_mask: True for a distractor, shape (n,); None if unknown.
         interval: environment steps between two evaluations.
         episodes: in each evaluation.
         checkpoint: file to which the agent is saved after each evaluation, if given.
@@ -77,19 +75,18 @@ class EvaluationCallback(EvalCallback):
         "episode_return",
         "episode_return_std",
         "model_mse",
+        "model_mse_real",
         "real_over_distractor_ratio",
         "real_on_top",
         "ranking_auc",
         "cpu_s",
     )
-    model: ModelBasedAlgorithm
 
     def __init__(
         self,
         eval_env: VecEnv,
         path: str | Path,
         *,
-        distractor_mask: ArrayLike | None = None,
         interval: int = 2_000,
         episodes: int = 10,
         checkpoint: str | Path | None = None,
@@ -103,7 +100,6 @@ class EvaluationCallback(EvalCallback):
         )
         self._interval = interval
         self._csv = Path(path)
-        self._mask = None if distractor_mask is None else np.asarray(distractor_mask, bool)
         self._checkpoint = checkpoint
 
     def _init_callback(self) -> None:
@@ -115,25 +111,55 @@ class EvaluationCallback(EvalCallback):
     def _on_step(self) -> bool:
         go_on = super()._on_step()
         if self.n_calls % self.eval_freq == 0:
-            _write_row(self._csv, self._row(), "a")
+            row = self._row()
+            _write_row(self._csv, [row.get(column, "") for column in self.COLUMNS], "a")
             if self._checkpoint is not None:
                 self.model.save(self._checkpoint)
         return go_on
 
-    def _row(self) -> list[Any]:
+    def _row(self) -> dict[str, Any]:
         returns = np.asarray(self.evaluations_results[-1])
-        separation: list[Any] = ["", "", ""]
-        if self._mask is not None and self._mask.any() and not self._mask.all():
-            found = self.model.metric_weights().separation(self._mask)
-            separation = list(found.as_dict().values())
-        return [
-            self.num_timesteps,
-            returns.mean(),
-            returns.std(),
-            self.model.last_info.get("model_mse", ""),
-            *separation,
-            round(time.process_time(), 2),
-        ]
+        return {
+            "timesteps": self.num_timesteps,
+            "episode_return": returns.mean(),
+            "episode_return_std": returns.std(),
+            "cpu_s": round(time.process_time(), 2),
+        }
+
+
+class EvaluationCallback(ReturnsCallback):
+    """Evaluation of a model-based agent: its returns, its model's errors and its weights.
+
+    The columns that compare real dimensions with distractors are empty where there are none of
+    one or the other. The agent never sees which dimensions those are.
+
+    Args:
+        distractor_mask: True for a distractor, shape (n,); None if unknown.
+        **options: as in `ReturnsCallback`.
+    """
+
+    model: ModelBasedAlgorithm
+
+    def __init__(
+        self,
+        eval_env: VecEnv,
+        path: str | Path,
+        *,
+        distractor_mask: ArrayLike | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(eval_env, path, **options)
+        self._mask = None if distractor_mask is None else np.asarray(distractor_mask, bool)
+
+    def _row(self) -> dict[str, Any]:
+        row = super()._row() | {"model_mse": self.model.last_info.get("model_mse", "")}
+        if self._mask is None:
+            return row
+        if self.model.last_info and not self._mask.all():
+            row["model_mse_real"] = self.model.prediction_errors()[~self._mask].mean()
+        if self._mask.any() and not self._mask.all():
+            row |= self.model.metric_weights().separation(self._mask).as_dict()
+        return row
 
 
 def _write_row(path: Path, row: Any, mode: str) -> None:

@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeVar, get_type_hints
 from ..compilation import Compile
 from ..hypergradient import FullHessian, HypergradientEstimator, ImplicitGradient
 from ..linear_solvers import NormalEquationCG
+from ..relevance import AllAlike, CriticSensitivity, Predictability, Relevance
 from ..suggestion import did_you_mean
 
 EXPECTED: Mapping[Any, tuple[Callable[[Any], bool], str]] = {
@@ -90,6 +91,10 @@ class AgentConfig:
     model_hidden: tuple[int, ...] = (32, 32)
     """Hidden layers of the dynamics and reward networks: the model's capacity."""
 
+    input_scale: float = 1.0
+    """Scale of the initial weights between the inputs and the first hidden layers of model and
+    critic, in units of what torch has."""
+
     compile: Compile = "auto"
     """Whether to compile the update into one graph, which makes it four times faster after a
     wait of up to a minute the first time. By default, where a C++ compiler is at hand and the run
@@ -101,7 +106,7 @@ class AgentConfig:
                 is_one, what = EXPECTED[kind]
                 self._require(name, is_one(getattr(self, name)), what)
         self._require("compile", self.compile in ("auto", True, False), "'auto', True or False")
-        for name in ("learning_rate", "model_learning_rate", "temperature"):
+        for name in ("learning_rate", "model_learning_rate", "temperature", "input_scale"):
             self._require(name, getattr(self, name) > 0, "positive")
         for name in ("buffer_size", "batch_size"):
             self._require(name, getattr(self, name) > 0, "a positive whole number")
@@ -131,6 +136,14 @@ class VaGraMConfig(AgentConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
+class PredictabilityConfig(AgentConfig):
+    """Hyperparameters of Predictability."""
+
+    relevance: Predictability = field(default_factory=Predictability)
+    """How the running errors of the model become gates and weights."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class OMDConfig(AgentConfig):
     """Hyperparameters of OMD."""
 
@@ -145,6 +158,15 @@ class OMDConfig(AgentConfig):
 class TaskMetConfig(AgentConfig):
     """Hyperparameters of TaskMet."""
 
+    relevance: Relevance = field(default_factory=CriticSensitivity)
+    """What gates the networks' inputs and gives the metric its prior. The paper has neither
+    (`AllAlike`)."""
+
+    input_scale: float = 0.1
+    """Scale of the initial weights between the inputs and the first hidden layers of model and
+    critic. Small, so that no dimension has a say before something is learned of it, and the first
+    sensitivities are those that were learned."""
+
     metric: Literal["diagonal", "full"] = "diagonal"
     """Form of Λ: a weight for each dimension, or a full matrix by its Cholesky factor."""
 
@@ -153,6 +175,10 @@ class TaskMetConfig(AgentConfig):
 
     normalize_metric: bool = True
     """Whether Λ is rescaled to the norm of the identity."""
+
+    largest_weight: float | None = 5.0
+    """Bound of a weight of Λ before it is rescaled, whose inverse bounds it below; None for none,
+    as in the paper. Without it a real dimension can fall to a thousandth and not return."""
 
     metric_learning_rate: float = 1e-3
     """Adam's step size for the metric."""
@@ -180,6 +206,8 @@ class TaskMetConfig(AgentConfig):
         super().__post_init__()
         self._require("hypergradient", callable(self.hypergradient), "an estimator's object")
         self._require("metric", self.metric in ("diagonal", "full"), "'diagonal' or 'full'")
+        bounded = self.largest_weight is None or 1 <= self.largest_weight < math.inf
+        self._require("largest_weight", bounded, "at least 1, or None")
         self._require("metric_learning_rate", self.metric_learning_rate > 0, "positive")
         self._require("metric_warmup", self.metric_warmup >= 0, "zero or more updates")
 
@@ -190,9 +218,13 @@ PUBLISHED: Mapping[type[AgentConfig], Mapping[str, Any]] = {
     MLEConfig: _SHARED,
     VEPConfig: _SHARED,
     VaGraMConfig: _SHARED,
+    PredictabilityConfig: _SHARED,
     OMDConfig: _SHARED,
     TaskMetConfig: {
         **_SHARED,
+        "relevance": AllAlike(),
+        "input_scale": 1.0,
+        "largest_weight": None,
         "metric_warmup": 5_000,
         "independent_batches": False,
         "centred_task_gradient": False,

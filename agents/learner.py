@@ -29,7 +29,6 @@ class Learner:
     Args:
         update: the pure update.
         generator: drives the initial parameters and the replay's sampling.
-        num_dimensions: n, of the observation.
         device: where the state lies.
         dtype: of the state.
     """
@@ -38,20 +37,14 @@ class Learner:
         self,
         update: ModelBasedUpdate,
         generator: torch.Generator,
-        num_dimensions: int,
         device: torch.device,
         dtype: torch.dtype = torch.float32,
     ) -> None:
         self.update = update
         self._call: Callable[..., tuple[TrainState, Info]] = update
         self.generator = generator
-        state = update.init(generator, dtype)
-        # Of full shape from the start, so that neither a checkpoint nor a compiled update is
-        # surprised by the normaliser that is renewed.
-        unchanged = Normalizer(*(t.expand(num_dimensions).clone() for t in state.normalizer))
-        state = state._replace(normalizer=unchanged)
-        self.state = _map(lambda tensor: tensor.to(device), state)
-        self._observed = RunningMeanStd(shape=(num_dimensions,))
+        self.state = _map(lambda tensor: tensor.to(device), update.init(generator, dtype))
+        self._observed = RunningMeanStd(shape=(update.model.num_observations,))
 
     def observe(self, observations: np.ndarray) -> None:
         """Count observations of shape (N, n) in the running mean and variance."""

@@ -23,6 +23,7 @@ class SoftQPolicy(BasePolicy):
         net_arch: hidden layers of each critic.
         temperature: α, in units of reward.
         exploration_epsilon: ε.
+        input_scale: of the first layer's initial weights.
     """
 
     critic_parameters: Tensor
@@ -37,6 +38,7 @@ class SoftQPolicy(BasePolicy):
         net_arch: tuple[int, ...] = (32, 32),
         temperature: float = 0.01,
         exploration_epsilon: float = 0.1,
+        input_scale: float = 1.0,
     ) -> None:
         super().__init__(observation_space, action_space)
         self.net_arch = tuple(net_arch)
@@ -44,7 +46,7 @@ class SoftQPolicy(BasePolicy):
         self.num_actions = int(action_space.n)
         self._first_action = int(action_space.start)
         sizes = (observation_space.shape[0], *self.net_arch, self.num_actions)
-        self.critic = SoftQ(MLP(sizes), temperature)
+        self.critic = SoftQ(MLP(sizes, input_scale), temperature)
         self.generator = torch.Generator()
         self.register_buffer("critic_parameters", self.critic.init(self.generator))
         self.register_buffer("observation_mean", torch.zeros(observation_space.shape))
@@ -120,4 +122,5 @@ class SoftQPolicy(BasePolicy):
             "net_arch": self.net_arch,
             "temperature": self.critic.temperature,
             "exploration_epsilon": self.exploration_epsilon,
+            "input_scale": self.critic.network.input_scale,
         }

@@ -3,10 +3,10 @@
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from .. import hypergradient, linear_solvers
+from .. import hypergradient, linear_solvers, relevance
 from . import config
 
-NAMESPACES = (config, hypergradient, linear_solvers)
+NAMESPACES = (config, hypergradient, linear_solvers, relevance)
 """Where the classes that a configuration may hold are defined."""
 
 

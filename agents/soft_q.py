@@ -53,6 +53,15 @@ class SoftQ:
         """V(s)."""
         return ValueOfState(self.network.linearize(parameters, observations), self.temperature)
 
+    def value_gradients(self, parameters: Tensor, observations: Tensor) -> Tensor:
+        """∇_s Σ_a π(a | s) Q_j(s, a) with π = softmax(min_j Q_j / α) held fixed.
+
+        (J, P), (B, n) → (J, B, n): one for each critic, not only for the smaller one.
+        """
+        network = self.network.linearize(parameters, observations)
+        policy = torch.softmax(network.outputs.amin(0) / self.temperature, -1)
+        return network.input_vjp(policy.expand_as(network.outputs))
+
 
 class ChosenActionLinearization:
     """Q_j(s, a) = Q_j(s, ·) · a: the network's linearisation seen through one-hot actions."""

@@ -1,5 +1,6 @@
 """TaskMet: the model is fitted under a metric that learns from the task."""
 
+import math
 from typing import ClassVar
 
 from ..hypergradient import HypergradientEstimator, UnrolledGradient
@@ -25,13 +26,16 @@ class TaskMet(ModelBasedAlgorithm):
         return TaskMetUpdate(
             **self._levels(),
             centred=config.centred_task_gradient,
+            relevance=config.relevance,
             hypergradient=config.hypergradient,
             metric_learning_rate=config.metric_learning_rate,
         )
 
     def _make_metric(self, num_dimensions: int) -> Metric:
         config = self.config
-        form = FORMS[config.metric](num_dimensions, config.normalize_metric)
+        form = FORMS[config.metric](
+            num_dimensions, config.normalize_metric, config.largest_weight or math.inf
+        )
         if config.metric_hidden is None:
             return UnconditionalMetric(form)
         inputs = num_dimensions + self.policy.num_actions

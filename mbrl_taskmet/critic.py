@@ -44,3 +44,6 @@ class Critic(Protocol):
 
     def linearize_value(self, parameters: Tensor, observations: Tensor) -> ValueLinearization:
         """V(s), ready for products with ∂V/∂s."""
+
+    def value_gradients(self, parameters: Tensor, observations: Tensor) -> Tensor:
+        """∇_s of each critic's own value under the common policy: (J, P), (B, n) → (J, B, n)."""

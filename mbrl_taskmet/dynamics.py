@@ -14,22 +14,29 @@ class DynamicsModel:
     """ŝ′ = f_θ(s, a) and r̂_θ(s, a); their parameters θ are one vector, the dynamics' first.
 
     Attributes:
+        num_observations: n.
         dynamics: maps (s, a), shape (B, n + d), to ŝ′, shape (B, n).
         reward: maps (s, a), shape (B, n + d), to r̂, shape (B, 1).
     """
 
+    num_observations: int
     dynamics: Network
     reward: Network
 
     @classmethod
     def of_capacity(
-        cls, num_observations: int, num_actions: int, hidden: Sequence[int]
+        cls,
+        num_observations: int,
+        num_actions: int,
+        hidden: Sequence[int],
+        input_scale: float = 1.0,
     ) -> "DynamicsModel":
         """Two perceptrons of these hidden sizes: the capacity of the model."""
         inputs = num_observations + num_actions
         return cls(
-            MLP((inputs, *hidden, num_observations)),
-            MLP((inputs, *hidden, 1)),
+            num_observations,
+            MLP((inputs, *hidden, num_observations), input_scale),
+            MLP((inputs, *hidden, 1), input_scale),
         )
 
     def init(self, generator: torch.Generator, dtype: torch.dtype = torch.float32) -> Tensor:

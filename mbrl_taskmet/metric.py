@@ -32,6 +32,9 @@ class Form(Protocol):
     def diagonal(self, raw: Tensor) -> Tensor:
         """The diagonal of Λ, the dimensions' weights: (…, R) → (…, n)."""
 
+    def clamp(self, raw: Tensor) -> Tensor:
+        """The nearest raw numbers within the form's bounds, if it has any: (…, R) → (…, R)."""
+
 
 @dataclass(frozen=True)
 class Diagonal:
@@ -43,14 +46,20 @@ class Diagonal:
     Attributes:
         num_dimensions: n.
         normalize: whether to rescale.
+        largest: bound of a weight before it is rescaled, whose inverse bounds it below.
     """
 
     num_dimensions: int
     normalize: bool = True
+    largest: float = math.inf
 
     def identity(self) -> Tensor:
         """Raw numbers at which every weight is one, shape (n,)."""
         return torch.full((self.num_dimensions,), UNIT_SOFTPLUS, dtype=torch.float64)
+
+    def clamp(self, raw: Tensor) -> Tensor:
+        """Raw numbers of weights from 1 / largest to largest: (…, n) → (…, n)."""
+        return _clamp(raw, self.largest)
 
     def diagonal(self, raw: Tensor) -> Tensor:
         """The weights λ: (…, n) → (…, n)."""
@@ -75,10 +84,17 @@ class Cholesky:
     Attributes:
         num_dimensions: n.
         normalize: whether to rescale.
+        largest: bound of L's diagonal before it is rescaled, whose inverse bounds it below.
     """
 
     num_dimensions: int
     normalize: bool = True
+    largest: float = math.inf
+
+    def clamp(self, raw: Tensor) -> Tensor:
+        """Raw numbers of a diagonal of L from 1 / largest to largest: (…, R) → (…, R)."""
+        n = self.num_dimensions
+        return torch.cat([_clamp(raw[..., :n], self.largest), raw[..., n:]], -1)
 
     def identity(self) -> Tensor:
         """Raw numbers of L = I, shape (n (n + 1) / 2,): the diagonal's first."""
@@ -109,6 +125,36 @@ class Cholesky:
         return (vectors.unsqueeze(-2) @ factor @ factor.mT).squeeze(-2)
 
 
+@dataclass(frozen=True)
+class Scaled:
+    """D^½ Λ D^½ of another form's Λ, with D = diag(scale): its weights times the scale.
+
+    Attributes:
+        form: of Λ.
+        scale: shape (n,), positive.
+    """
+
+    form: Form
+    scale: Tensor
+
+    def identity(self) -> Tensor:
+        """The raw numbers of Λ = I."""
+        return self.form.identity()
+
+    def clamp(self, raw: Tensor) -> Tensor:
+        """As the other form's."""
+        return self.form.clamp(raw)
+
+    def diagonal(self, raw: Tensor) -> Tensor:
+        """The scaled weights: (…, R) → (…, n)."""
+        return self.scale * self.form.diagonal(raw)
+
+    def apply(self, raw: Tensor, vectors: Tensor) -> Tensor:
+        """D^½ Λ D^½ x for each row x."""
+        root = self.scale.sqrt()
+        return root * self.form.apply(raw, root * vectors)
+
+
 class Metric(Protocol):
     """A positive definite Λ_φ(s, a)."""
 
@@ -125,6 +171,12 @@ class Metric(Protocol):
         self, parameters: Tensor, inputs: Tensor, model: Linearization
     ) -> Callable[[Tensor], Tensor]:
         """The product u ↦ Jᵀ Λ_φ J u with the model's Jacobian J: (P,) → (P,)."""
+
+    def clamp(self, parameters: Tensor) -> Tensor:
+        """φ within the form's bounds, where φ is the form's raw numbers."""
+
+    def scaled(self, scale: Tensor) -> "Metric":
+        """The metric D^½ Λ_φ D^½ with D = diag(scale), scale of shape (n,)."""
 
 
 @dataclass(frozen=True)
@@ -151,6 +203,14 @@ class UnconditionalMetric:
         """The product u ↦ Jᵀ Λ_φ J u, in which a network may fold the one Λ into its layers."""
         return model.gauss_newton(lambda rows: self.form.apply(parameters, rows))
 
+    def clamp(self, parameters: Tensor) -> Tensor:
+        """φ within the form's bounds."""
+        return self.form.clamp(parameters)
+
+    def scaled(self, scale: Tensor) -> "UnconditionalMetric":
+        """D^½ Λ_φ D^½."""
+        return UnconditionalMetric(Scaled(self.form, scale))
+
 
 @dataclass(frozen=True)
 class ConditionalMetric:
@@ -175,18 +235,37 @@ class ConditionalMetric:
 
     def apply(self, parameters: Tensor, inputs: Tensor, vectors: Tensor) -> Tensor:
         """Λ_φ(s, a) x for each row x."""
-        return self.form.apply(self.network(parameters, inputs), vectors)
+        return self.form.apply(self._raw(parameters, inputs), vectors)
 
     def weights(self, parameters: Tensor, inputs: Tensor) -> Tensor:
         """The diagonal of Λ_φ(s, a), shape (B, n)."""
-        return self.form.diagonal(self.network(parameters, inputs))
+        return self.form.diagonal(self._raw(parameters, inputs))
 
     def gauss_newton(
         self, parameters: Tensor, inputs: Tensor, model: Linearization
     ) -> Callable[[Tensor], Tensor]:
         """The product u ↦ Jᵀ Λ_φ(s, a) J u."""
-        raw = self.network(parameters, inputs)
+        raw = self._raw(parameters, inputs)
         return lambda tangent: model.vjp(self.form.apply(raw, model.jvp(tangent)))
+
+    def clamp(self, parameters: Tensor) -> Tensor:
+        """φ as it is: what is bounded are the network's outputs."""
+        return parameters
+
+    def _raw(self, parameters: Tensor, inputs: Tensor) -> Tensor:
+        """The form's raw numbers at (s, a), within its bounds: (B, R)."""
+        return self.form.clamp(self.network(parameters, inputs))
+
+    def scaled(self, scale: Tensor) -> "ConditionalMetric":
+        """D^½ Λ_φ(s, a) D^½."""
+        return ConditionalMetric(Scaled(self.form, scale), self.network)
+
+
+def _clamp(raw: Tensor, largest: float) -> Tensor:
+    """Raw numbers whose softplus lies between 1 / largest and largest."""
+    if math.isinf(largest):
+        return raw
+    return raw.clamp(math.log(math.expm1(1 / largest)), math.log(math.expm1(largest)))
 
 
 def metric_gradient(

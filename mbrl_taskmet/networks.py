@@ -146,12 +146,15 @@ class MLP:
 
     Attributes:
         sizes: number of inputs, of each hidden layer's units, and of outputs.
+        input_scale: of the first layer's initial weights, its biases apart. Small, no input has a
+            say before something is learned of it.
 
     Raises:
         ValueError: if there are fewer than two sizes, or one that is not positive.
     """
 
     sizes: tuple[int, ...]
+    input_scale: float = 1.0
 
     def __post_init__(self) -> None:
         if len(self.sizes) < 2 or any(size < 1 for size in self.sizes):
@@ -176,6 +179,7 @@ class MLP:
             (2 * torch.rand(i * o, generator=generator, dtype=dtype) - 1) / (i - 1) ** 0.5
             for i, o in self.shapes
         ]
+        layers[0][: self.sizes[0] * self.sizes[1]] *= self.input_scale
         return torch.cat(layers)
 
     def layers(self, parameters: Tensor) -> tuple[Tensor, ...]:

@@ -11,8 +11,8 @@ class Normalizer(NamedTuple):
     """x ↦ (x − mean) · scale, dimension by dimension.
 
     Attributes:
-        mean: shape (n,), or () for the same in all dimensions.
-        scale: inverse standard deviation, of the same shape.
+        mean: shape (n,).
+        scale: inverse standard deviation, shape (n,).
     """
 
     mean: Tensor
@@ -29,6 +29,6 @@ class Normalizer(NamedTuple):
         )
 
 
-def identity_like(tensor: Tensor) -> Normalizer:
-    """The normaliser that changes nothing, of a tensor's type and device."""
-    return Normalizer(tensor.new_zeros(()), tensor.new_ones(()))
+def identity_like(tensor: Tensor, num_dimensions: int) -> Normalizer:
+    """The normaliser that changes nothing in n dimensions, of a tensor's type and device."""
+    return Normalizer(tensor.new_zeros(num_dimensions), tensor.new_ones(num_dimensions))

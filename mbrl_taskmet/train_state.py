@@ -68,6 +68,8 @@ class TrainState(NamedTuple):
         metric_optimizer: Adam's state for φ.
         normalizer: through which model, critic and metric see observations; whoever gathers
             experience sets it, and no update changes it.
+        evidence: shape (n,), the running mean from which a `Relevance` draws each dimension's
+            gate and prior weight; zero where none is kept.
     """
 
     model: Tensor
@@ -78,9 +80,10 @@ class TrainState(NamedTuple):
     critic_optimizer: AdamState
     metric_optimizer: AdamState
     normalizer: Normalizer
+    evidence: Tensor
 
 
-def train_state(model: Tensor, critic: Tensor, metric: Tensor) -> TrainState:
+def train_state(model: Tensor, critic: Tensor, metric: Tensor, num_dimensions: int) -> TrainState:
     """A fresh state: target critic equal to critic, optimisers at rest, nothing normalised."""
     return TrainState(
         model=model,
@@ -90,5 +93,6 @@ def train_state(model: Tensor, critic: Tensor, metric: Tensor) -> TrainState:
         model_optimizer=adam_init(model),
         critic_optimizer=adam_init(critic),
         metric_optimizer=adam_init(metric),
-        normalizer=identity_like(model),
+        normalizer=identity_like(model, num_dimensions),
+        evidence=model.new_zeros(num_dimensions),
     )

@@ -7,7 +7,7 @@ latter, with the metric. An update is a pure function of tensors: no hidden stat
 tape, no decision that depends on a number.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -19,6 +19,7 @@ from mbrl_taskmet.hypergradient import HypergradientEstimator, PredictionProblem
 from mbrl_taskmet.linear_solvers import LinearSolver
 from mbrl_taskmet.losses import bellman_error, bellman_target, prediction_loss
 from mbrl_taskmet.metric import Metric
+from mbrl_taskmet.relevance import AllAlike, Relevance
 from mbrl_taskmet.train_state import TrainState, adam_step, train_state
 
 Info = dict[str, Tensor]
@@ -33,6 +34,7 @@ class ModelBasedUpdate:
         model: f_θ and r̂_θ.
         critic: Q_ω and its soft value.
         metric: Λ_φ; at its initial φ the identity, so that L_pred is the mean squared error.
+        relevance: tells early which dimensions matter, by gates and a prior for the metric.
         gamma: γ, the discount.
         tau: τ, the step of Polyak averaging.
         model_learning_rate: Adam's step size for θ.
@@ -42,6 +44,7 @@ class ModelBasedUpdate:
     model: DynamicsModel
     critic: Critic
     metric: Metric
+    relevance: Relevance = field(default_factory=AllAlike)
     gamma: float = 0.99
     tau: float = 0.01
     model_learning_rate: float = 1e-3
@@ -53,6 +56,7 @@ class ModelBasedUpdate:
             self.model.init(generator, dtype),
             self.critic.init(generator, dtype),
             self.metric.init(generator, dtype),
+            self.model.num_observations,
         )
 
     def __call__(
@@ -69,20 +73,46 @@ class ModelBasedUpdate:
         Returns:
             The state after the update, and scalars to log.
         """
-        batch = state.normalizer.normalize(batch)
+        batch = self.look_at(state, batch)
         state, info = self._fit(state, batch)
-        task_batch = state.normalizer.normalize(task_batch)
+        task_batch = self.look_at(state, task_batch)
         state, task_info = self.learn_from_task(state, batch, task_batch)
-        return state, info | task_info
+        return self._gather_evidence(state, batch), info | task_info
 
     def fit(self, state: TrainState, batch: Batch) -> tuple[TrainState, Info]:
         """The two inner levels alone: the model, and the critic in the model."""
-        return self._fit(state, state.normalizer.normalize(batch))
+        batch = self.look_at(state, batch)
+        state, info = self._fit(state, batch)
+        return self._gather_evidence(state, batch), info
+
+    def look_at(self, state: TrainState, batch: Batch) -> Batch:
+        """A batch as the networks read it: s through the normaliser and the gates.
+
+        s′ stays without gates, since the model predicts it; `see` puts them before the critic.
+        """
+        batch = state.normalizer.normalize(batch)
+        return batch._replace(observations=self.see(state, batch.observations))
+
+    def see(self, state: TrainState, observations: Tensor) -> Tensor:
+        """What model and critic see of normalised observations, (B, n) → (B, n).
+
+        A diagonal linear map, so that it also carries gradients in what is seen back.
+        """
+        return self.relevance.see(state.evidence, observations)
+
+    def metric_at(self, state: TrainState) -> Metric:
+        """Λ with its prior."""
+        return self.relevance.weigh(state.evidence, self.metric)
 
     def _fit(self, state: TrainState, batch: Batch) -> tuple[TrainState, Info]:
         state, model_info = self.fit_model(state, batch)
         state, critic_info = self.fit_critic(state, batch)
         return state, model_info | critic_info
+
+    def _gather_evidence(self, state: TrainState, batch: Batch) -> TrainState:
+        """Last, so that one update looks through one set of gates."""
+        evidence = self.relevance.observe(self.model, self.critic, state, batch)
+        return state._replace(evidence=evidence)
 
     def fit_model(self, state: TrainState, batch: Batch) -> tuple[TrainState, Info]:
         """θ ← Adam on L_pred(θ, φ)."""
@@ -102,7 +132,7 @@ class ModelBasedUpdate:
     def weigh(self, state: TrainState, batch: Batch, errors: Tensor) -> Tensor:
         """Λ (ŝ′ − s′), the errors as the model's loss counts them: (B, n) → (B, n)."""
         inputs = model_inputs(batch.observations, batch.actions)
-        return self.metric.apply(state.metric, inputs, errors)
+        return self.metric_at(state).apply(state.metric, inputs, errors)
 
     def step_model(self, state: TrainState, gradient: Tensor) -> TrainState:
         """θ ← Adam(gradient)."""
@@ -115,7 +145,9 @@ class ModelBasedUpdate:
         """ω ← Adam on L_Q(ω, θ), ω̄ ← (1 − τ) ω̄ + τ ω."""
         inputs = model_inputs(batch.observations, batch.actions)
         model = self.model.linearize(state.model, inputs)
-        next_values = self.critic.linearize_value(state.target_critic, model.next_observations)
+        next_values = self.critic.linearize_value(
+            state.target_critic, self.see(state, model.next_observations)
+        )
         targets = bellman_target(model.rewards, batch.terminations, next_values.outputs, self.gamma)
         critic = self.critic.linearize(state.critic, batch.observations, batch.actions)
         gradient = critic.vjp(2 / targets.shape[0] * (critic.outputs - targets))
@@ -131,7 +163,8 @@ class ModelBasedUpdate:
 
     def weights(self, state: TrainState, batch: Batch) -> Tensor:
         """How much the error of each dimension counts: shape (n,), or (B, n) if by transition."""
-        return self.metric.weights(state.metric, model_inputs(batch.observations, batch.actions))
+        inputs = model_inputs(batch.observations, batch.actions)
+        return self.metric_at(state).weights(state.metric, inputs)
 
     def learn_from_task(
         self, state: TrainState, batch: Batch, task_batch: Batch
@@ -169,11 +202,15 @@ class TaskGradientUpdate(ModelBasedUpdate):
         """
         scale = 2 / batch.rewards.shape[0]
         continues = 1 - batch.terminations
-        true_values = self.critic.linearize_value(state.target_critic, batch.next_observations)
+        true_values = self.critic.linearize_value(
+            state.target_critic, self.see(state, batch.next_observations)
+        )
         targets = bellman_target(batch.rewards, batch.terminations, true_values.outputs, self.gamma)
         inputs = model_inputs(batch.observations, batch.actions)
         model = self.model.linearize(state.model, inputs)
-        model_values = self.critic.linearize_value(state.target_critic, model.next_observations)
+        model_values = self.critic.linearize_value(
+            state.target_critic, self.see(state, model.next_observations)
+        )
         model_targets = bellman_target(
             model.rewards, batch.terminations, model_values.outputs, self.gamma
         )
@@ -185,7 +222,8 @@ class TaskGradientUpdate(ModelBasedUpdate):
             v = self._solve_critic(self.critic_solver, critic, scale, v)
         sensitivity = scale * critic.jvp(v).sum(0)
         gradient = model.vjp(
-            model_values.input_vjp(self.gamma * continues * sensitivity), sensitivity
+            self.see(state, model_values.input_vjp(self.gamma * continues * sensitivity)),
+            sensitivity,
         )
         return gradient, {"task_loss": bellman_error(critic.outputs, targets)}
 
@@ -216,7 +254,7 @@ class TaskMetUpdate(TaskGradientUpdate):
     def learn_from_task(
         self, state: TrainState, batch: Batch, task_batch: Batch
     ) -> tuple[TrainState, Info]:
-        """φ ← Adam(g_φ), g_φ = dL_task(ω*(θ*(φ)))/dφ.
+        """φ ← Adam(g_φ) within the metric's bounds, g_φ = dL_task(ω*(θ*(φ)))/dφ.
 
         φ weighs the dynamics alone, and the curvature of L_pred has no entries between the
         dynamics and the reward, so that the reward network stays out of the solve.
@@ -224,7 +262,7 @@ class TaskMetUpdate(TaskGradientUpdate):
         gradient, info = self.task_gradient(state, task_batch)
         problem = PredictionProblem(
             self.model.dynamics,
-            self.metric,
+            self.metric_at(state),
             inputs=model_inputs(batch.observations, batch.actions),
             targets=batch.next_observations,
         )
@@ -238,4 +276,5 @@ class TaskMetUpdate(TaskGradientUpdate):
             "hypergradient_norm": torch.linalg.vector_norm(estimate.gradient),
             "solver_residual": estimate.relative_residual,
         }
+        parameters = self.metric.clamp(parameters)
         return state._replace(metric=parameters, metric_optimizer=optimizer), info

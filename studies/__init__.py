@@ -7,7 +7,10 @@ does only what is missing, on any machine that has the file.
 from collections.abc import Mapping
 
 from .first_light import FIRST_LIGHT, FIRST_LIGHT_RAW
+from .paper import DISTRACTORS, KINDS
 from .study import Study
 
-STUDIES: Mapping[str, Study] = {study.name: study for study in (FIRST_LIGHT, FIRST_LIGHT_RAW)}
+STUDIES: Mapping[str, Study] = {
+    study.name: study for study in (FIRST_LIGHT, FIRST_LIGHT_RAW, DISTRACTORS, KINDS)
+}
 """The studies by name."""

@@ -1,17 +1,22 @@
 """What a study is: agents × environments × seeds, and the rows that its runs leave."""
 
 import csv
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ..agents import AgentConfig
 from ..runs.environments import EnvironmentConfig
 from ..runs.run_folder import RunFolder
-from ..runs.training import TrainingConfig
+from ..runs.training import Run, TrainingConfig
 
 Row = dict[str, str]
+
+Variant = AgentConfig | Callable[..., Run]
+"""Hyperparameters of an agent of ours, or what makes a run of another from the arguments
+`environment`, `timesteps`, `seed` and `eval_every`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +26,7 @@ class Study:
     Attributes:
         name: of the study, on the command line and of its files.
         question: that it answers, in a sentence.
-        variants: hyperparameters by the name that they have in the results.
+        variants: what is compared, by the name that it has in the results.
         environments: in each of which every variant is trained.
         timesteps: environment steps of a run.
         seeds: of a run; 0 to 9 report, tuning takes seeds from 100 up.
@@ -32,7 +37,7 @@ class Study:
 
     name: str
     question: str
-    variants: Mapping[str, AgentConfig]
+    variants: Mapping[str, Variant]
     environments: Sequence[EnvironmentConfig]
     timesteps: int
     seeds: Sequence[int]
@@ -52,26 +57,30 @@ class Study:
                 f"The study {self.name} has runs that its columns do not tell apart: add `variant`."
             )
 
-    def runs(self) -> Iterator[tuple[str, TrainingConfig]]:
+    def runs(self) -> Iterator[tuple[str, Run]]:
         """All runs: the variant's name, and how it is made.
 
         Seeds vary slowest, so that partial results compare all variants.
         """
         for seed in self.seeds:
             for environment in self.environments:
-                for variant, hyperparameters in self.variants.items():
+                for name, variant in self.variants.items():
+                    make: Callable[..., Run] = (
+                        partial(TrainingConfig, variant)
+                        if isinstance(variant, AgentConfig)
+                        else variant
+                    )
                     yield (
-                        variant,
-                        TrainingConfig(
-                            hyperparameters,
-                            environment,
+                        name,
+                        make(
+                            environment=environment,
                             timesteps=self.timesteps,
                             seed=seed,
                             eval_every=self.eval_every,
                         ),
                     )
 
-    def missing(self, rows: Sequence[Row]) -> list[tuple[str, TrainingConfig]]:
+    def missing(self, rows: Sequence[Row]) -> list[tuple[str, Run]]:
         """The runs that the results do not hold."""
         done = {self._key(row) for row in rows}
         return [run for run in self.runs() if self._key(self.labels(*run)) not in done]
@@ -79,22 +88,22 @@ class Study:
     def _key(self, labels: Mapping[str, Any]) -> tuple[str, ...]:
         return tuple(str(labels[column]) for column in self.columns if column in LABELS)
 
-    def labels(self, variant: str, config: TrainingConfig) -> dict[str, Any]:
+    def labels(self, variant: str, run: Run) -> dict[str, Any]:
         """What tells a run from the others."""
         values = (
             self.name,
-            config.agent_name,
+            run.agent_name,
             variant,
-            config.environment.kind,
-            config.environment.num_distractors,
-            "-".join(map(str, config.hyperparameters.model_hidden)),
-            config.seed,
+            run.environment.kind,
+            run.environment.num_distractors,
+            "-".join(map(str, run.model_hidden)),
+            run.seed,
         )
         return dict(zip(LABELS, values, strict=True))
 
-    def rows(self, variant: str, config: TrainingConfig, folder: Path) -> list[list[Any]]:
+    def rows(self, variant: str, run: Run, folder: Path) -> list[list[Any]]:
         """What a finished run adds to the results."""
-        labels = self.labels(variant, config)
+        labels = self.labels(variant, run)
         return [
             [(labels | evaluation)[ALIASES.get(column, column)] for column in self.columns]
             for evaluation in RunFolder(folder).read_evaluations()

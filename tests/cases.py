@@ -3,7 +3,7 @@
 import functools
 import itertools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
@@ -15,7 +15,7 @@ from mbrl_taskmet.agents.soft_q import SoftQ
 from mbrl_taskmet.batch import Batch
 from mbrl_taskmet.dynamics import DynamicsModel
 from mbrl_taskmet.hypergradient import FullHessian, PredictionProblem
-from mbrl_taskmet.metric import Cholesky, ConditionalMetric, Diagonal, UnconditionalMetric
+from mbrl_taskmet.metric import Cholesky, ConditionalMetric, Diagonal, Scaled, UnconditionalMetric
 from mbrl_taskmet.networks import MLP
 from mbrl_taskmet.trilevel import ModelBasedUpdate
 
@@ -80,6 +80,9 @@ def draw_metric(metric, seed=7):
 def matrices(metric, phi, inputs):
     """Λ_φ(s, a) of each row, entry by entry from its definition: (B, n, n)."""
     form, rows = metric.form, len(inputs)
+    if isinstance(form, Scaled):
+        root = form.scale.sqrt()
+        return root[:, None] * matrices(replace(metric, form=form.form), phi, inputs) * root
     conditional = isinstance(metric, ConditionalMetric)
     raw = metric.network(phi, inputs) if conditional else phi.expand(rows, -1)
     if isinstance(form, Diagonal):
@@ -183,9 +186,13 @@ def draw_state(update, seed=5):
 
 @dataclass(frozen=True)
 class ByAutograd:
-    """The losses of an update as the equations have them, for autograd to differentiate."""
+    """The losses of an update as the equations have them, for autograd to differentiate.
+
+    Batches come as `look_at` shows them; the gates are those before the critic's next state.
+    """
 
     update: ModelBasedUpdate
+    gates: float | torch.Tensor = 1.0
 
     def predictions(self, theta, batch):
         """ŝ′ and r̂."""
@@ -211,12 +218,12 @@ class ByAutograd:
     def model_targets(self, theta, target_critic, batch):
         """y(θ)."""
         next_observations, rewards = self.predictions(theta, batch)
-        values = self.value(target_critic, next_observations)
+        values = self.value(target_critic, self.gates * next_observations)
         return rewards + self.update.gamma * (1 - batch.terminations) * values
 
     def true_targets(self, target_critic, batch):
         """y."""
-        values = self.value(target_critic, batch.next_observations)
+        values = self.value(target_critic, self.gates * batch.next_observations)
         return batch.rewards + self.update.gamma * (1 - batch.terminations) * values
 
     def chosen_values(self, omega, batch):

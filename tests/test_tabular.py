@@ -81,7 +81,7 @@ def every_transition():
 def test_critic_of_each_learner_reaches_the_optimum_within_its_own_model(kind, learns_the_truth):
     """And what matters for the task needs no true model."""
     update = kind(
-        model=DynamicsModel(ModuleNetwork(Table(2)), ModuleNetwork(Table(1))),
+        model=DynamicsModel(2, ModuleNetwork(Table(2)), ModuleNetwork(Table(1))),
         critic=SoftQ(MLP((2, 2)), EXAMPLE["temperature"]),
         metric=UnconditionalMetric(Diagonal(2)),
         gamma=EXAMPLE["gamma"],

@@ -39,7 +39,7 @@ def make_update(metric, activation, centred):
         TaskMetUpdate,
         metric,
         critic_hidden=(),
-        model=DynamicsModel(ModuleNetwork(SharedFeatures(activation)), MLP((N + A, 1))),
+        model=DynamicsModel(N, ModuleNetwork(SharedFeatures(activation)), MLP((N + A, 1))),
         hypergradient=ImplicitGradient(Exact(), FullHessian(), damping=0.0),
         critic_solver=Exact(),
         critic_damping=0.0,

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from mbrl_taskmet.cli.options import check_positive, check_seeds
 from mbrl_taskmet.runs.parallel import train_all
-from mbrl_taskmet.runs.training import TrainingConfig
+from mbrl_taskmet.runs.training import Run
 from mbrl_taskmet.studies import STUDIES
 from mbrl_taskmet.studies.figures import draw, summary_table
 from mbrl_taskmet.suggestion import did_you_mean
@@ -56,11 +56,11 @@ class StudyCommand:
                 for number, (variant, config) in enumerate(missing)
             }
 
-            def append(folder: Path, config: TrainingConfig) -> None:
-                study.append(path, study.rows(folders[folder][0], config, folder))
+            def append(folder: Path, run: Run) -> None:
+                study.append(path, study.rows(folders[folder][0], run, folder))
 
             if folders:
-                runs = {folder: config for folder, (_, config) in folders.items()}
+                runs = {folder: run for folder, (_, run) in folders.items()}
                 failures = train_all(runs, console, jobs=self.jobs, on_finished=append)
         for folder, error in failures.items():
             console.print(f"{folder.name}: {error}", style="red", markup=False)

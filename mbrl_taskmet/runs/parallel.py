@@ -22,18 +22,18 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from mbrl_taskmet.runs.training import TrainingConfig, train
+from mbrl_taskmet.runs.training import Run
 
 MOST_BARS = 8
 """Runs up to which each keeps its bar; of more, only those that are running show."""
 
 
 def train_all(
-    runs: Mapping[Path, TrainingConfig],
+    runs: Mapping[Path, Run],
     console: Console,
     *,
     jobs: int | None = None,
-    on_finished: Callable[[Path, TrainingConfig], None] = lambda folder, config: None,
+    on_finished: Callable[[Path, Run], None] = lambda folder, config: None,
 ) -> dict[Path, Exception]:
     """Train each run in its folder, as many at a time as there are processor cores.
 
@@ -85,9 +85,9 @@ def train_all(
     return failures
 
 
-def _train_and_report(config: TrainingConfig, folder: Path, reports: Any) -> None:
+def _train_and_report(run: Run, folder: Path, reports: Any) -> None:
     """One run in a worker process."""
-    train(config, folder, lambda *report: reports.put((folder, *report)))
+    run.train(folder, lambda *report: reports.put((folder, *report)))
 
 
 def _show(

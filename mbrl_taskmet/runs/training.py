@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from stable_baselines3.common.callbacks import BaseCallback
@@ -19,6 +19,34 @@ from mbrl_taskmet.runs.run_folder import RunFolder
 Report = Callable[[int, float | None, str], None]
 """Called with the steps done, the mean return of recent episodes (None before the first), and what
 takes long at the moment, if anything does."""
+
+
+class Run(Protocol):
+    """What can be trained in a folder of its own, and what tells it from other runs."""
+
+    @property
+    def agent_name(self) -> str:
+        """Name of the agent."""
+
+    @property
+    def environment(self) -> EnvironmentConfig:
+        """In which it is trained."""
+
+    @property
+    def timesteps(self) -> int:
+        """How long, in environment steps."""
+
+    @property
+    def seed(self) -> int:
+        """Of everything random."""
+
+    @property
+    def model_hidden(self) -> tuple[int, ...]:
+        """Hidden layers of its model; none if it has no model."""
+
+    def train(self, folder: Path, report: Report) -> None:
+        """Train it, leaving its files in a new folder."""
+
 
 EVALUATION_SEED = 1_000_000
 """Added to the seed of training for the environments of evaluation, so that no seed does both."""
@@ -52,6 +80,11 @@ class TrainingConfig:
         return agent_name(self.hyperparameters)
 
     @property
+    def model_hidden(self) -> tuple[int, ...]:
+        """Hidden layers of the model: its capacity."""
+        return self.hyperparameters.model_hidden
+
+    @property
     def agent(self) -> type[ModelBasedAlgorithm]:
         """The agent that these hyperparameters are for."""
         return AGENTS[self.agent_name]
@@ -65,6 +98,10 @@ class TrainingConfig:
             device=self.device,
             **vars(self.hyperparameters),
         )
+
+    def train(self, folder: Path, report: Report) -> None:
+        """Train in a new folder: `train` with this configuration."""
+        train(self, folder, report)
 
     def as_json(self) -> dict[str, Any]:
         """In the form that `config.json` has."""

@@ -108,7 +108,7 @@ def test_there_is_no_separation_without_both_kinds_of_dimension(
 ):
     make_agent(MLE).learn(50, callback=evaluation(distractor_mask=mask))
     (row,) = read(tmp_path / "evaluations.csv")
-    assert [row[name] for name in EvaluationCallback.COLUMNS[4:7]] == ["", "", ""]
+    assert [row[name] for name in EvaluationCallback.COLUMNS[5:8]] == ["", "", ""]
 
 
 def test_the_interval_is_in_steps_of_all_environments_each_time_it_is_used(

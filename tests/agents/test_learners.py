@@ -8,6 +8,7 @@ from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.monitor import Monitor
 
 from mbrl_taskmet import MLE, OMD, VEP, TaskMet, VaGraM
+from mbrl_taskmet.relevance import AllAlike
 
 independence = pytest.mark.parametrize("independent", [True, False])
 
@@ -38,7 +39,13 @@ def test_the_metric_is_frozen_until_its_warmup_is_over(make_agent):
 
 def test_until_then_taskmet_is_maximum_likelihood(make_agent, snapshot, differences):
     """Given the same batches: the metric starts at the identity."""
-    taskmet = make_agent(TaskMet, metric_warmup=1_000, independent_batches=False).learn(120)
+    taskmet = make_agent(
+        TaskMet,
+        metric_warmup=1_000,
+        independent_batches=False,
+        relevance=AllAlike(),
+        input_scale=1.0,
+    ).learn(120)
     mle = make_agent(MLE).learn(120)
     assert set(differences(snapshot(taskmet), snapshot(mle))) == set()
 

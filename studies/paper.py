@@ -1,0 +1,69 @@
+"""The studies of the paper's questions: distractors in number and in kind."""
+
+from ..agents import (
+    MLEConfig,
+    OMDConfig,
+    PredictabilityConfig,
+    TaskMetConfig,
+    VaGraMConfig,
+    VEPConfig,
+)
+from ..agents.config import configure
+from ..runs.baselines import DQNRun
+from ..runs.environments import EnvironmentConfig
+from .study import Study
+
+COLUMNS = (
+    "study",
+    "agent",
+    "variant",
+    "distractor_kind",
+    "num_distractors",
+    "model_hidden",
+    "seed",
+    "timesteps",
+    "episode_return",
+    "model_mse_real",
+    "real_over_distractor_ratio",
+    "ranking_auc",
+    "cpu_s",
+)
+
+DISTRACTORS = Study(
+    name="distractors",
+    question="Does the return last as Gaussian distractors grow in number, and are they found out?",
+    variants={
+        "taskmet": TaskMetConfig(),
+        "mle": MLEConfig(),
+        "predictability": PredictabilityConfig(),
+        "dqn": DQNRun,
+        "omd": OMDConfig(),
+        "vep": VEPConfig(),
+        "taskmet_published": configure(TaskMetConfig, "published", {}),
+    },
+    environments=[EnvironmentConfig(num_distractors=k) for k in (0, 16, 128, 512)],
+    timesteps=100_000,
+    seeds=range(5),
+    columns=COLUMNS,
+)
+
+KINDS = Study(
+    name="kinds",
+    question="Which dimensions matter, when distractors are predictable or follow the action?",
+    variants={
+        "taskmet": TaskMetConfig(),
+        "mle": MLEConfig(),
+        "predictability": PredictabilityConfig(),
+        "vagram": VaGraMConfig(),
+        "dqn": DQNRun,
+    },
+    environments=[
+        EnvironmentConfig(num_distractors=k, kind=kind)
+        for k in (128, 16)
+        for kind in ("autoregressive", "sinusoid", "action_echo", "redundant", "gaussian")
+    ],
+    timesteps=100_000,
+    seeds=range(5),
+    columns=COLUMNS,
+    panel="distractor_kind",
+)

@@ -1,0 +1,213 @@
+"""Gates and priors against their equations, and what the levels learn through them."""
+
+import math
+
+import pytest
+import torch
+
+from cases import (
+    ByAutograd,
+    N,
+    applied_gradient,
+    assert_close,
+    dense_hypergradient,
+    draw_batch,
+    draw_state,
+    draws,
+    every_normalized_metric,
+    generator,
+    parametrized,
+    small_update,
+)
+from mbrl_taskmet.agents.soft_q import SoftQ
+from mbrl_taskmet.dynamics import model_inputs
+from mbrl_taskmet.hypergradient import GaussNewton, ImplicitGradient, PredictionProblem
+from mbrl_taskmet.linear_solvers import Exact
+from mbrl_taskmet.metric import Diagonal, UnconditionalMetric
+from mbrl_taskmet.networks import MLP
+from mbrl_taskmet.normalizer import Normalizer
+from mbrl_taskmet.relevance import AllAlike, CriticSensitivity, Predictability
+from mbrl_taskmet.trilevel import TaskGradientUpdate, TaskMetUpdate
+
+BATCH, TASK_BATCH = draw_batch(1), draw_batch(2)
+EVIDENCE = torch.tensor([0.04, 0.5, 0.11], dtype=torch.float64)
+SENSITIVITY = CriticSensitivity(threshold=0.2, floor=0.05, rate=0.25)
+ONES = torch.ones(N, dtype=torch.float64)
+
+every_relevance = parametrized(
+    "relevance", {"sensitivity": SENSITIVITY, "predictability": Predictability(0.1, 0.25)}
+)
+
+
+def gates_of(relevance):
+    return relevance.see(EVIDENCE, ONES)
+
+
+def prior_of(relevance, evidence=EVIDENCE):
+    metric = UnconditionalMetric(Diagonal(N))
+    return relevance.weigh(evidence, metric).weights(metric.init(generator(), torch.float64), None)
+
+
+def test_if_all_are_alike_nothing_is_gated_weighed_or_gathered():
+    update = small_update(relevance=AllAlike())
+    state = draw_state(update)
+    assert AllAlike().see(EVIDENCE, BATCH.observations) is BATCH.observations
+    assert AllAlike().weigh(EVIDENCE, update.metric) is update.metric
+    assert not update.fit(state, BATCH)[0].evidence.any()
+
+
+def test_sensitivity_gates_are_the_closed_form():
+    share = EVIDENCE / 0.5
+    expected = 0.05 + 0.95 * share**2 / (share**2 + 0.2**2)
+    assert_close(gates_of(SENSITIVITY), expected)
+    assert_close(prior_of(SENSITIVITY), expected * math.sqrt(N) / expected.norm())
+
+
+def test_sensitivity_gates_do_not_depend_on_the_units_of_the_value():
+    assert_close(SENSITIVITY.gates(1e-9 * EVIDENCE), SENSITIVITY.gates(EVIDENCE))
+
+
+@pytest.mark.parametrize("evidence", [0 * EVIDENCE, -EVIDENCE])
+def test_gates_are_open_before_anything_is_known(evidence):
+    assert_close(SENSITIVITY.gates(evidence), ONES)
+
+
+def test_disagreement_between_critics_closes_a_gate_to_its_floor():
+    evidence = torch.tensor([1.0, -0.3, 0.0], dtype=torch.float64)
+    assert_close(SENSITIVITY.gates(evidence)[1:], 0.05 * ONES[1:])
+
+
+def test_predictability_gates_and_weighs_by_the_error():
+    assert_close(gates_of(Predictability()), 1 - EVIDENCE)
+    weights = 1 / torch.tensor([0.1, 0.5, 0.11], dtype=torch.float64)
+    assert_close(prior_of(Predictability(least=0.1)), weights * math.sqrt(N) / weights.norm())
+    assert not Predictability().see(1 + EVIDENCE, ONES).any()
+
+
+@pytest.mark.parametrize("num_critics", [2, 3])
+def test_sensitivity_is_the_mean_product_of_two_critics_gradients(num_critics):
+    update = small_update()
+    critic = SoftQ(update.critic.network, 0.5, num_critics)
+    state = draw_state(update)._replace(evidence=EVIDENCE)
+    omega = critic.init(generator(3), torch.float64)
+    policy = torch.softmax(critic.action_values(omega, BATCH.observations).amin(0) / 0.5, -1)
+    gradients = []
+    for index in range(num_critics):
+        seen = BATCH.observations.clone().requires_grad_()
+        value = (policy * critic.action_values(omega[index : index + 1], seen)[0]).sum()
+        gradients.append(torch.autograd.grad(value, seen)[0])
+    pairs = [(i, j) for i in range(num_critics) for j in range(i)]
+    expected = sum((gradients[i] * gradients[j]).mean(0) for i, j in pairs) / len(pairs)
+    state = state._replace(target_critic=omega)
+    found = SENSITIVITY.observe(update.model, critic, state, BATCH)
+    assert_close(found, 0.75 * EVIDENCE + 0.25 * expected)
+
+
+def test_untrained_critics_agree_on_nothing():
+    """The mean product is zero up to chance; the mean square of either is not."""
+    n = 2_000
+    critic = SoftQ(MLP((n, 32, 32, 2)), 0.01)
+    gradients = critic.value_gradients(critic.init(generator(), torch.float64), draws()(64, n))
+    agreement = (gradients[0] * gradients[1]).mean(0)
+    square = gradients.square().mean((0, 1))
+    assert agreement.mean().abs() < 4 * agreement.std() / math.sqrt(n)
+    assert agreement.mean().abs() < 0.05 * square.mean()
+
+
+def test_predictability_observes_the_models_errors():
+    update = small_update(relevance=Predictability(rate=0.25))
+    state = draw_state(update)._replace(evidence=EVIDENCE)
+    predicted, _ = ByAutograd(update).predictions(state.model, BATCH)
+    errors = (predicted - BATCH.next_observations).square().mean(0)
+    found = update.relevance.observe(update.model, update.critic, state, BATCH)
+    assert_close(found, 0.75 * EVIDENCE + 0.25 * errors)
+
+
+def test_networks_see_the_state_through_the_gates_and_the_model_predicts_it_whole():
+    normalizer = Normalizer(mean=0.3 * draws(8)(N), scale=1 + draws(9)(N).abs())
+    update = small_update(relevance=SENSITIVITY)
+    state = draw_state(update)._replace(evidence=EVIDENCE, normalizer=normalizer)
+    seen = update.look_at(state, BATCH)
+    assert_close(seen.observations, gates_of(SENSITIVITY) * normalizer(BATCH.observations))
+    assert_close(seen.next_observations, normalizer(BATCH.next_observations))
+
+
+@every_relevance
+def test_critic_learns_from_gated_states(relevance):
+    update = small_update(relevance=relevance)
+    state = draw_state(update)._replace(evidence=EVIDENCE)
+    reference, seen = ByAutograd(update, gates_of(relevance)), update.look_at(state, BATCH)
+    after, _ = update.fit_critic(state, seen)
+    omega = state.critic.clone().requires_grad_()
+    loss = reference.model_bellman_error(omega, state.model, state.target_critic, seen)
+    (expected,) = torch.autograd.grad(loss, omega)
+    assert_close(applied_gradient(after.critic_optimizer), expected)
+
+
+@every_relevance
+@pytest.mark.parametrize("centred", [True, False])
+def test_task_gradient_through_gates_is_that_of_autograd(relevance, centred):
+    update = small_update(TaskGradientUpdate, relevance=relevance, centred=centred)
+    state = draw_state(update)._replace(evidence=EVIDENCE)
+    seen = update.look_at(state, BATCH)
+    expected = ByAutograd(update, gates_of(relevance)).task_gradient(state, seen)
+    assert expected.norm() > 1e-3
+    assert_close(update.task_gradient(state, seen)[0], expected)
+
+
+@every_relevance
+@every_normalized_metric
+def test_metric_steps_along_the_dense_hypergradient_under_the_prior(relevance, metric):
+    update = small_update(
+        TaskMetUpdate,
+        metric,
+        relevance=relevance,
+        hypergradient=ImplicitGradient(Exact(), GaussNewton(), 0.5),
+    )
+    state = draw_state(update)._replace(evidence=EVIDENCE)
+    batch, task_batch = update.look_at(state, BATCH), update.look_at(state, TASK_BATCH)
+    after, _ = update.learn_from_task(state, batch, task_batch)
+    problem = PredictionProblem(
+        update.model.dynamics,
+        metric.scaled(prior_of(relevance)),
+        model_inputs(batch.observations, batch.actions),
+        batch.next_observations,
+    )
+    size = update.model.dynamics.num_parameters
+    task_gradient = ByAutograd(update, gates_of(relevance)).task_gradient(state, task_batch)
+    expected = dense_hypergradient(
+        problem, state.model[:size], state.metric, task_gradient[:size], GaussNewton(), 0.5
+    )
+    found = applied_gradient(after.metric_optimizer)
+    assert_close(found, expected, rtol=1e-6, atol=1e-9)
+
+
+@every_relevance
+def test_one_update_looks_through_one_set_of_gates(relevance):
+    """New evidence counts from the next update on."""
+    update = small_update(TaskMetUpdate, relevance=relevance, hypergradient=ImplicitGradient())
+    state = draw_state(update)._replace(evidence=EVIDENCE)
+    after, _ = update(state, BATCH, TASK_BATCH)
+    batch, task_batch = update.look_at(state, BATCH), update.look_at(state, TASK_BATCH)
+    fitted, _ = update.fit(state, BATCH)
+    expected, _ = update.learn_from_task(fitted._replace(evidence=EVIDENCE), batch, task_batch)
+    assert_close(after.metric, expected.metric)
+    assert_close(
+        after.evidence,
+        relevance.observe(update.model, update.critic, fitted._replace(evidence=EVIDENCE), batch),
+    )
+    assert not torch.isclose(after.evidence, EVIDENCE).any()
+
+
+@pytest.mark.parametrize("bound", ["threshold", "floor", "rate"])
+@pytest.mark.parametrize("value", [0.0, -0.1, 1.5, math.nan])
+def test_impossible_sensitivities_are_refused(bound, value):
+    with pytest.raises(ValueError, match=f"The {bound} must be above 0 and at most 1"):
+        CriticSensitivity(**{bound: value})
+
+
+@pytest.mark.parametrize("bound", ["least", "rate"])
+@pytest.mark.parametrize("value", [0.0, -0.1, 1.5, math.nan])
+def test_impossible_predictabilities_are_refused(bound, value):
+    with pytest.raises(ValueError, match="above 0 and at most 1"):
+        Predictability(**{bound: value})
