@@ -66,12 +66,13 @@ class CriticSensitivity:
 
     in what they see, at the actions of their common policy: what a critic owes to its random
     initialisation is independent of the other's and averages out, and with it the floor under
-    which a dimension would otherwise hide. Gates and prior are both
+    which a dimension would otherwise hide. The gates are
 
         g = floor + (1 − floor) S² / (S² + (threshold · max S)²),
 
     open for all that is within reach of the most relevant dimension, so that without distractors
-    nothing closes; the floor lets a closed gate open again.
+    nothing closes; the floor lets a closed gate open again. The prior is g²: an error counts by
+    the square of what is seen of it.
 
     Attributes:
         threshold: sensitivity at which a gate is half open, as a share of the largest.
@@ -116,8 +117,8 @@ class CriticSensitivity:
         return self.gates(evidence) * observations
 
     def weigh(self, evidence: Tensor, metric: Metric) -> Metric:
-        """The metric times g, at the norm of the identity."""
-        return metric.scaled(_normalized(self.gates(evidence)))
+        """The metric times g², at the norm of the identity."""
+        return metric.scaled(_normalized(self.gates(evidence).square()))
 
 
 @dataclass(frozen=True)

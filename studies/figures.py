@@ -20,7 +20,7 @@ class Curves(NamedTuple):
     """The runs of one variant in one panel.
 
     Attributes:
-        panel: value of the study's panel column.
+        panel: values of the study's panel columns.
         variant: its name.
         timesteps: shape (T,).
         returns: shape (seeds, T).
@@ -44,11 +44,16 @@ def curves(study: Study, rows: Sequence[Row]) -> list[Curves]:
     """The finished runs, gathered by panel and variant."""
     name = "variant" if "variant" in study.columns else "agent"
     gathered: list[Curves] = []
-    for panel in dict.fromkeys(row[study.panel] for row in rows):
-        for variant in dict.fromkeys(row[name] for row in rows if row[study.panel] == panel):
+
+    def panel_of(row: Row) -> str:
+        return ", ".join(row[column] for column in study.panel)
+
+    for panel in dict.fromkeys(map(panel_of, rows)):
+        inside = [row for row in rows if panel_of(row) == panel]
+        for variant in dict.fromkeys(row[name] for row in inside):
             runs: dict[str, list[Row]] = {}
-            for row in rows:
-                if (row[study.panel], row[name]) == (panel, variant):
+            for row in inside:
+                if row[name] == variant:
                     runs.setdefault(row["seed"], []).append(row)
             values = np.array(
                 [
@@ -72,7 +77,7 @@ def curves(study: Study, rows: Sequence[Row]) -> list[Curves]:
 def summary_table(study: Study, rows: Sequence[Row]) -> Table:
     """Final performance, area under the curve and separation of each variant."""
     table = Table(
-        study.panel,
+        ", ".join(study.panel),
         "variant",
         "seeds",
         f"final return (IQM of the last {LAST}, 95 %)",
@@ -120,7 +125,7 @@ def draw(study: Study, rows: Sequence[Row], path: Path) -> None:
                 (line,) = axis.plot(group.timesteps, interquartile_mean(values.T), label=label)
                 style = {"color": line.get_color(), "alpha": 0.25, "linewidth": 0.8}
                 axis.plot(group.timesteps, values.T, **style)
-        returns.set(title=f"{study.panel} = {panel}", ylabel="episode return")
+        returns.set(title=f"{', '.join(study.panel)} = {panel}", ylabel="episode return")
         ratios.set(ylabel="mean real / mean distractor weight")
         ratios.axhline(1, color="black", linewidth=0.8, linestyle=":")
         returns.legend()

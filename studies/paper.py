@@ -65,5 +65,5 @@ KINDS = Study(
     timesteps=100_000,
     seeds=range(5),
     columns=COLUMNS,
-    panel="distractor_kind",
+    panel=("distractor_kind", "num_distractors"),
 )

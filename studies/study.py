@@ -32,7 +32,7 @@ class Study:
         seeds: of a run; 0 to 9 report, tuning takes seeds from 100 up.
         eval_every: steps between two evaluations of ten episodes.
         columns: of the results, a choice of what `row` gives.
-        panel: the column whose values get a picture each.
+        panel: the columns whose combinations of values get a picture each.
     """
 
     name: str
@@ -43,7 +43,7 @@ class Study:
     seeds: Sequence[int]
     columns: Sequence[str]
     eval_every: int = 2_000
-    panel: str = "num_distractors"
+    panel: Sequence[str] = ("num_distractors",)
 
     def __post_init__(self) -> None:
         if self.timesteps % self.eval_every != 0:

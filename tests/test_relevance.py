@@ -60,7 +60,7 @@ def test_sensitivity_gates_are_the_closed_form():
     share = EVIDENCE / 0.5
     expected = 0.05 + 0.95 * share**2 / (share**2 + 0.2**2)
     assert_close(gates_of(SENSITIVITY), expected)
-    assert_close(prior_of(SENSITIVITY), expected * math.sqrt(N) / expected.norm())
+    assert_close(prior_of(SENSITIVITY), expected**2 * math.sqrt(N) / (expected**2).norm())
 
 
 def test_sensitivity_gates_do_not_depend_on_the_units_of_the_value():

@@ -1,6 +1,7 @@
 """Checks of options that several commands have: each failure is one sentence."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from typing import Any
 
 import torch
 
@@ -24,6 +25,19 @@ def check_seeds(seeds: Sequence[int]) -> None:
     """
     if not seeds or len(set(seeds)) < len(seeds) or min(seeds) < 0:
         raise ValueError("--seeds must be one or more different numbers from 0 up.")
+
+
+def check_choices(what: str, chosen: Sequence[Any], available: Collection[Any]) -> None:
+    """Refuse what a study does not have.
+
+    Raises:
+        ValueError: naming what there is.
+    """
+    for choice in chosen:
+        if choice not in available:
+            raise ValueError(
+                f"The study has no {what} {choice!r}: choose of {', '.join(map(str, available))}."
+            )
 
 
 def check_device(device: str) -> None:

@@ -8,11 +8,12 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
-from mbrl_taskmet.cli.options import check_positive, check_seeds
+from mbrl_taskmet.cli.options import check_choices, check_positive, check_seeds
 from mbrl_taskmet.runs.parallel import train_all
 from mbrl_taskmet.runs.training import Run
 from mbrl_taskmet.studies import STUDIES
 from mbrl_taskmet.studies.figures import draw, summary_table
+from mbrl_taskmet.studies.study import Study
 from mbrl_taskmet.suggestion import did_you_mean
 
 
@@ -29,6 +30,15 @@ class StudyCommand:
     seeds: tuple[int, ...] | None = None
     """Only these seeds; the study's own if not given."""
 
+    variants: tuple[str, ...] | None = None
+    """Only these of the study's variants."""
+
+    num_distractors: tuple[int, ...] | None = None
+    """Only these of the study's numbers of distractors."""
+
+    kinds: tuple[str, ...] | None = None
+    """Only these of the study's kinds of distractors."""
+
     jobs: int | None = None
     """Runs at a time; as many as processor cores if not given."""
 
@@ -43,10 +53,7 @@ class StudyCommand:
                 f"{did_you_mean(self.name, STUDIES)}"
             )
         check_positive(jobs=self.jobs)
-        study = STUDIES[self.name]
-        if self.seeds is not None:
-            check_seeds(self.seeds)
-            study = replace(study, seeds=self.seeds)
+        study = self._part_of(STUDIES[self.name])
         path = self.results / f"{self.name}.csv"
         missing = [] if self.figure else study.missing(study.read(path))
         failures: dict[Path, Exception] = {}
@@ -71,3 +78,23 @@ class StudyCommand:
         else:
             console.print(f"There are no results in {path}.")
         return 1 if failures else 0
+
+    def _part_of(self, study: Study) -> Study:
+        """The study, restricted to what the options choose."""
+        if self.seeds is not None:
+            check_seeds(self.seeds)
+            study = replace(study, seeds=self.seeds)
+        if self.variants is not None:
+            check_choices("variant", self.variants, study.variants)
+            variants = {name: study.variants[name] for name in self.variants}
+            study = replace(study, variants=variants)
+        chosen = list(study.environments)
+        if self.num_distractors is not None:
+            numbers = {environment.num_distractors for environment in study.environments}
+            check_choices("number of distractors", self.num_distractors, numbers)
+            chosen = [e for e in chosen if e.num_distractors in self.num_distractors]
+        if self.kinds is not None:
+            kinds = {environment.kind for environment in study.environments}
+            check_choices("kind of distractors", self.kinds, kinds)
+            chosen = [e for e in chosen if e.kind in self.kinds]
+        return replace(study, environments=chosen)
