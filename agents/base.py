@@ -308,7 +308,15 @@ class ModelBasedAlgorithm(OffPolicyAlgorithm):
 
         Over transitions from the replay buffer, in units of each dimension's variance if the agent
         normalises observations.
+
+        Raises:
+            ValueError: if there is no experience, as in a loaded agent without its own.
         """
+        if self.replay_buffer.size() == 0:
+            raise ValueError(
+                f"This {type(self).__name__} has no experience to predict: let it learn, or give "
+                "it its own with load_replay_buffer first."
+            )
         learner, batch = self.learner, self._experience()
         inputs = model_inputs(batch.observations, batch.actions)
         with torch.no_grad():

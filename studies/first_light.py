@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from ..agents import MLEConfig, OMDConfig, TaskMetConfig
+from ..relevance import AllAlike
 from ..runs.environments import EnvironmentConfig
 from .study import Study
 
@@ -31,6 +32,13 @@ FIRST_LIGHT_RAW = replace(
     variants={
         "mle": MLEConfig(normalize_observations=False),
         "omd": OMDConfig(normalize_observations=False),
-        "taskmet": TaskMetConfig(normalize_observations=False, metric_warmup=2_500),
+        # The metric alone: sensitivities in different units say nothing of each other.
+        "taskmet": TaskMetConfig(
+            normalize_observations=False,
+            metric_warmup=2_500,
+            relevance=AllAlike(),
+            input_scale=1.0,
+            largest_weight=None,
+        ),
     },
 )

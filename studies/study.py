@@ -107,6 +107,8 @@ class Study:
         return [
             [(labels | evaluation)[ALIASES.get(column, column)] for column in self.columns]
             for evaluation in RunFolder(folder).read_evaluations()
+            # Agents that collect many steps at a time overshoot.
+            if int(evaluation["timesteps"]) <= self.timesteps
         ]
 
     def read(self, path: Path) -> list[Row]:

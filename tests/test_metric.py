@@ -19,7 +19,13 @@ from cases import (
     matrices,
 )
 from mbrl_taskmet.hypergradient import PredictionProblem
-from mbrl_taskmet.metric import Cholesky, ConditionalMetric, metric_gradient
+from mbrl_taskmet.metric import (
+    Cholesky,
+    ConditionalMetric,
+    Diagonal,
+    UnconditionalMetric,
+    metric_gradient,
+)
 from mbrl_taskmet.networks import MLP
 
 INPUTS = draws(11)(B, N + A)
@@ -104,6 +110,51 @@ def test_cholesky_factor_is_lower_triangular_and_makes_the_matrix(normalize, lea
         expected *= 2 / torch.linalg.matrix_norm(expected, keepdim=True)
     assert_close(factor @ factor.mT, expected)
     assert_close(form.diagonal(raw), expected.diagonal(dim1=-2, dim2=-1))
+
+
+@every_metric
+def test_scaling_multiplies_rows_and_columns_by_the_root(metric):
+    scale, phi = torch.tensor([0.2, 1.0, 3.0], dtype=torch.float64), draw_metric(metric)
+    scaled = metric.scaled(scale)
+    expected = scale.sqrt()[:, None] * applied_matrices(metric, phi) * scale.sqrt()
+    assert_close(applied_matrices(scaled, phi), expected)
+    weights = scaled.weights(phi, INPUTS).expand(B, N)
+    assert_close(weights, expected.diagonal(dim1=1, dim2=2))
+    network = MLP((N + A, 4, N))
+    theta = network.init(generator(), torch.float64)
+    model, tangent = network.linearize(theta, INPUTS), draws()(*theta.shape)
+    product = scaled.gauss_newton(phi, INPUTS, model)(tangent)
+    rows = torch.einsum("bij,bj->bi", expected, model.jvp(tangent))
+    assert_close(product, model.vjp(rows))
+
+
+@pytest.mark.parametrize("form", [Diagonal(N, False, 4.0), Cholesky(N, False, 4.0)])
+@pytest.mark.parametrize("conditional", [False, True])
+def test_bounds_hold_for_the_weights_of_what_was_clamped(form, conditional):
+    raw = 9 * draws()(B, form.identity().numel())
+    raw[0, :2] = torch.tensor([-9.0, 9.0])
+    raw[:, N:] = 0  # below the diagonal of L nothing is bounded
+    power = 2 if isinstance(form, Cholesky) else 1
+    if conditional:
+        network = MLP((N + A, form.identity().numel()))
+        metric = ConditionalMetric(form, network)
+        phi = torch.zeros(network.num_parameters, dtype=torch.float64)
+        phi[-form.identity().numel() :] = raw[0]
+        weights = metric.weights(metric.clamp(phi), INPUTS)
+    else:
+        metric = UnconditionalMetric(form)
+        weights = torch.stack([metric.weights(metric.clamp(phi), INPUTS) for phi in raw])
+    smallest, largest = 0.25**power, 4.0**power
+    assert weights.min() > smallest * (1 - 1e-9)
+    assert weights.max() < largest * (1 + 1e-9)
+    assert_close(weights.min(), torch.tensor(smallest, dtype=torch.float64))
+    assert_close(weights.max(), torch.tensor(largest, dtype=torch.float64))
+
+
+@every_metric
+def test_without_bounds_nothing_is_clamped(metric):
+    phi = 50 * draw_metric(metric)
+    assert torch.equal(metric.clamp(phi), phi)
 
 
 def test_conditional_metric_depends_on_the_inputs_once_it_leaves_the_identity():

@@ -53,7 +53,7 @@ class StudyCommand:
                 f"{did_you_mean(self.name, STUDIES)}"
             )
         check_positive(jobs=self.jobs)
-        study = self._part_of(STUDIES[self.name])
+        study = self.part_of(STUDIES[self.name])
         path = self.results / f"{self.name}.csv"
         missing = [] if self.figure else study.missing(study.read(path))
         failures: dict[Path, Exception] = {}
@@ -79,7 +79,7 @@ class StudyCommand:
             console.print(f"There are no results in {path}.")
         return 1 if failures else 0
 
-    def _part_of(self, study: Study) -> Study:
+    def part_of(self, study: Study) -> Study:
         """The study, restricted to what the options choose."""
         if self.seeds is not None:
             check_seeds(self.seeds)

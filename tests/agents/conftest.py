@@ -28,7 +28,7 @@ def tensors(tree, path=""):
 
 @pytest.fixture(params=AGENTS.values(), ids=AGENTS.keys())
 def agent_class(request):
-    """Each of the four agents."""
+    """Each of the agents."""
     return request.param
 
 

@@ -4,7 +4,7 @@ import csv
 
 import numpy as np
 import pytest
-from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.callbacks import BaseCallback, ConvertCallback
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.logger import configure
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -85,7 +85,11 @@ def test_weights_reach_tensorboard_as_a_histogram(make_agent, tmp_path):
 def test_evaluations_are_written_with_all_columns(make_agent, evaluation, tmp_path):
     agent = make_agent(TaskMet)
     callback = evaluation(distractor_mask=MASK, checkpoint=tmp_path / "checkpoint.zip")
-    agent.learn(150, callback=callback)
+    errors = []
+    note = ConvertCallback(
+        lambda *_: agent.num_timesteps < 2 or errors.append(agent.prediction_errors()) or True
+    )
+    agent.learn(150, callback=[callback, note])
     rows = read(tmp_path / "evaluations.csv")
     assert tuple(rows[0]) == EvaluationCallback.COLUMNS
     assert [int(row["timesteps"]) for row in rows] == [50, 100, 150]
@@ -100,6 +104,7 @@ def test_evaluations_are_written_with_all_columns(make_agent, evaluation, tmp_pa
     assert loaded.num_timesteps == 150
     separation = loaded.metric_weights().separation(MASK).as_dict()
     assert {name: float(rows[-1][name]) for name in separation} == pytest.approx(separation)
+    assert float(rows[-1]["model_mse_real"]) == pytest.approx(errors[-1][:4].mean())
 
 
 @pytest.mark.parametrize("mask", [None, np.zeros(6, bool), np.ones(6, bool)])

@@ -145,16 +145,16 @@ def test_units_of_the_observations_do_not_matter_if_they_are_normalised(make_age
     rows = [agent.learn(140).replay_buffer._rows[:140, 0].numpy() for agent in (one, other)]
     np.testing.assert_array_equal(rows[1][:, :6], rows[0][:, :6] * units)
     learned = one.metric_weights().weights
-    np.testing.assert_allclose(other.metric_weights().weights, learned, atol=3e-4)  # rounding
-    assert np.abs(learned - 1).min() > 1e-3
+    np.testing.assert_allclose(other.metric_weights().weights, learned, atol=2e-3)  # rounding
+    assert np.abs(learned - 1).min() > 1e-2
 
 
 def test_acting_sees_what_learning_sees(agent_class, make_agent):
     agent = make_agent(agent_class).learn(80)
     observations = torch.randn(50, 6, generator=torch.Generator().manual_seed(0))
-    mean, scale = agent.learner.state.normalizer
-    critic = agent.learner.update.critic
-    values = critic.action_values(agent.learner.state.critic, (observations - mean) * scale)
+    update, state = agent.learner.update, agent.learner.state
+    seen = update.see(state, state.normalizer(observations))
+    values = update.critic.action_values(state.critic, seen)
     actions, _ = agent.predict(observations.numpy(), deterministic=True)
     np.testing.assert_array_equal(actions, values.amin(0).argmax(-1))
 

@@ -12,6 +12,7 @@ from torch.nn.functional import softplus
 
 from mbrl_taskmet import MLE, OMD, VEP, TaskMet, VaGraM
 from mbrl_taskmet.agents import MetricWeights
+from mbrl_taskmet.relevance import AllAlike, CriticSensitivity
 
 RAW = torch.tensor([0.3, -1.0, 2.0, 0.0, 0.5, -3.0])
 NAMES = ("cart_position", "cart_velocity", "pole_angle", "pole_angular_velocity")
@@ -66,7 +67,8 @@ def test_weights_of_a_full_metric_are_its_diagonal(make_agent):
 
 
 def test_weights_of_a_conditional_metric_are_a_mean_over_what_happened(make_agent):
-    agent = make_agent(TaskMet, metric_hidden=(5,))
+    options = {"relevance": AllAlike(), "largest_weight": None}
+    agent = make_agent(TaskMet, metric_hidden=(5,), **options)
     np.testing.assert_allclose(agent.metric_weights().weights, 1, rtol=1e-6)
     agent.learn(60)
     parameters = agent.learner.state.metric
@@ -79,6 +81,34 @@ def test_weights_of_a_conditional_metric_are_a_mean_over_what_happened(make_agen
     each = math.sqrt(6) * softplus(raw) / softplus(raw).norm(dim=1, keepdim=True)
     np.testing.assert_allclose(found.weights, each.mean(0), rtol=1e-5)
     assert each.std(0).min() > 0.01
+
+
+def test_weights_are_the_metrics_times_the_prior(make_agent):
+    relevance = CriticSensitivity(threshold=0.3, floor=0.05)
+    agent = make_agent(TaskMet, relevance=relevance)
+    evidence = torch.tensor([0.5, 0.1, 0.3, -0.1, 0.0, 0.05])
+    agent.learner.state = agent.learner.state._replace(evidence=evidence)
+    share = evidence.clamp_min(0).double() / 0.5
+    prior = (0.05 + 0.95 * share**2 / (share**2 + 0.3**2)) ** 2
+    expected = prior * math.sqrt(6) / prior.norm() * softplus(RAW.double())
+    expected *= math.sqrt(6) / softplus(RAW.double()).norm()
+    np.testing.assert_allclose(with_metric(agent, RAW).weights, expected, rtol=1e-5)
+
+
+def test_prediction_errors_are_the_models_on_experience(make_agent):
+    agent = make_agent(TaskMet).learn(100)
+    update, state = agent.learner.update, agent.learner.state
+    (seen,) = agent.replay_buffer.sample_batches(1_024, 1, torch.Generator().manual_seed(0))
+    inputs = torch.cat([update.see(state, state.normalizer(seen.observations)), seen.actions], 1)
+    dynamics, _ = update.model.split(state.model)
+    predicted = update.model.dynamics(dynamics, inputs)
+    expected = (predicted - state.normalizer(seen.next_observations)).square().mean(0)
+    np.testing.assert_allclose(agent.prediction_errors(), expected, rtol=1e-4)
+
+
+def test_without_experience_there_is_nothing_to_predict(make_agent):
+    with pytest.raises(ValueError, match="has no experience to predict: let it learn, or"):
+        make_agent(MLE).prediction_errors()
 
 
 def test_reading_the_weights_does_not_change_the_run(make_agent, snapshot, differences):

@@ -8,6 +8,8 @@ from rich.console import Console
 
 from mbrl_taskmet.agents import MLEConfig, TaskMetConfig
 from mbrl_taskmet.cli.main import main
+from mbrl_taskmet.cli.study import StudyCommand
+from mbrl_taskmet.runs.baselines import DQNRun
 from mbrl_taskmet.runs.environments import EnvironmentConfig
 from mbrl_taskmet.studies import STUDIES
 from mbrl_taskmet.studies.figures import curves, summary_table
@@ -119,6 +121,78 @@ def test_a_study_runs_from_the_command_line_and_then_has_nothing_left_to_do(
     assert (tmp_path / "tiny.png").stat().st_size > 1_000
     assert main(arguments) == 0
     assert (tmp_path / "tiny.csv").read_text() == written
+
+
+def chosen(*options):
+    """The runs that the command line would do, as (variant, kind, k, seed)."""
+    command = StudyCommand("tiny", **dict(options))
+    study = command.part_of(
+        replace(
+            TINY,
+            columns=(*TINY.columns, "distractor_kind"),
+            environments=[
+                EnvironmentConfig(num_distractors=k, kind=kind)
+                for k in (2, 3)
+                for kind in ("gaussian", "sinusoid")
+            ],
+        )
+    )
+    return {
+        (variant, run.environment.kind, run.environment.num_distractors, run.seed)
+        for variant, run in study.runs()
+    }
+
+
+def test_a_study_can_be_done_in_parts():
+    everything = chosen()
+    assert len(everything) == 16
+    assert chosen(("variants", ("mle",))) == {run for run in everything if run[0] == "mle"}
+    assert chosen(("kinds", ("sinusoid",))) == {run for run in everything if run[1] == "sinusoid"}
+    assert chosen(("num_distractors", (3,))) == {run for run in everything if run[2] == 3}
+    assert chosen(("seeds", (1,)), ("num_distractors", (2,))) == {
+        run for run in everything if run[2:] == (2, 1)
+    }
+
+
+@pytest.mark.parametrize(
+    ("option", "complaint"),
+    [
+        ({"variants": ("mlee",)}, "no variant 'mlee': choose of mle, taskmet"),
+        ({"num_distractors": (7,)}, "no number of distractors 7: choose of 2"),
+        ({"kinds": ("redundant",)}, "no kind of distractors 'redundant': choose of gaussian"),
+    ],
+)
+def test_a_part_that_a_study_does_not_have_is_refused(option, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        StudyCommand("tiny", **option).part_of(TINY)
+
+
+def test_panels_tell_environments_apart():
+    study = replace(
+        TINY,
+        columns=(*TINY.columns, "distractor_kind"),
+        environments=[
+            EnvironmentConfig(num_distractors=2, kind=kind) for kind in ("gaussian", "sinusoid")
+        ],
+        panel=("distractor_kind", "num_distractors"),
+    )
+    groups = curves(study, list(rows_of(study)))
+    assert {(group.panel, len(group.returns)) for group in groups} == {
+        ("gaussian, 2", 2),
+        ("sinusoid, 2", 2),
+    }
+
+
+@pytest.mark.slow
+def test_dqn_takes_part_in_a_study_without_what_only_a_model_has(tmp_path):
+    study = replace(TINY, variants={"dqn": DQNRun}, seeds=(0,))
+    ((variant, run),) = study.runs()
+    run.train(tmp_path / "run", lambda *report: None)
+    rows = study.rows(variant, run, tmp_path / "run")
+    table = [dict(zip(study.columns, row, strict=True)) for row in rows]
+    assert [int(row["timesteps"]) for row in table] == [60, 120]
+    assert all(float(row["episode_return"]) > 0 for row in table)
+    assert {row["real_over_distractor_ratio"] for row in table} == {""}
 
 
 def test_an_unknown_study_is_refused_with_the_nearest_name(capsys):
