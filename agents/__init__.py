@@ -4,6 +4,7 @@ from .base import ModelBasedAlgorithm
 from .config import (
     AgentConfig,
     MLEConfig,
+    ModelFreeConfig,
     OMDConfig,
     PredictabilityConfig,
     TaskMetConfig,
@@ -12,6 +13,7 @@ from .config import (
 )
 from .metric_weights import MetricWeights, Separation
 from .mle import MLE
+from .model_free import ModelFree
 from .omd import OMD
 from .predictability import Predictability
 from .taskmet import TaskMet
@@ -24,6 +26,7 @@ AGENTS: dict[str, type[ModelBasedAlgorithm]] = {
     "vep": VEP,
     "vagram": VaGraM,
     "predictability": Predictability,
+    "model_free": ModelFree,
     "taskmet": TaskMet,
 }
 """Agents by the name they have on the command line."""
@@ -37,6 +40,8 @@ __all__ = [
     "MLEConfig",
     "MetricWeights",
     "ModelBasedAlgorithm",
+    "ModelFree",
+    "ModelFreeConfig",
     "OMDConfig",
     "Predictability",
     "PredictabilityConfig",

@@ -124,6 +124,15 @@ class AgentConfig:
 class MLEConfig(AgentConfig):
     """Hyperparameters of MLE."""
 
+    relevance: Relevance = field(default_factory=AllAlike)
+    """What gates the networks' inputs and weighs the model's errors: nothing, or for comparison
+    with TaskMet what it has."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelFreeConfig(AgentConfig):
+    """Hyperparameters of ModelFree."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class VEPConfig(AgentConfig):
@@ -216,6 +225,7 @@ _SHARED: Mapping[str, Any] = {"learning_rate": 3e-4, "normalize_observations": F
 
 PUBLISHED: Mapping[type[AgentConfig], Mapping[str, Any]] = {
     MLEConfig: _SHARED,
+    ModelFreeConfig: _SHARED,
     VEPConfig: _SHARED,
     VaGraMConfig: _SHARED,
     PredictabilityConfig: _SHARED,

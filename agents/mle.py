@@ -14,6 +14,7 @@ class MLE(ModelBasedAlgorithm):
     """
 
     config_class: ClassVar[type[AgentConfig]] = MLEConfig
+    config: MLEConfig
 
     def _make_update(self) -> ModelBasedUpdate:
-        return ModelBasedUpdate(**self._levels())
+        return ModelBasedUpdate(**self._levels(), relevance=self.config.relevance)

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import mbrl_taskmet.envs  # noqa: F401  (registers the environments)
 
 if TYPE_CHECKING:
-    from mbrl_taskmet.agents import MLE, OMD, VEP, Predictability, TaskMet, VaGraM
+    from mbrl_taskmet.agents import MLE, OMD, VEP, ModelFree, Predictability, TaskMet, VaGraM
 
 __version__ = "0.1.0"
-__all__ = ["MLE", "OMD", "VEP", "Predictability", "TaskMet", "VaGraM"]
+__all__ = ["MLE", "OMD", "VEP", "ModelFree", "Predictability", "TaskMet", "VaGraM"]
 
 
 def __getattr__(name: str) -> Any:

@@ -131,7 +131,7 @@ class Scaled:
 
     Attributes:
         form: of Λ.
-        scale: shape (n,), positive.
+        scale: shape (n,), not negative.
     """
 
     form: Form

@@ -162,6 +162,88 @@ class Predictability:
         return metric.scaled(_normalized(1 / evidence.clamp_min(self.least)))
 
 
+@dataclass(frozen=True)
+class Given:
+    """A dimension matters as far as somebody knows beforehand: an oracle, or a user.
+
+    Attributes:
+        gates: one for each dimension, from 0 to 1; the prior is their square.
+
+    Raises:
+        ValueError: if a gate is outside that range, or all are zero.
+    """
+
+    gates: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if not any(self.gates) or not all(0 <= gate <= 1 for gate in self.gates):
+            raise ValueError(f"Gates must be from 0 to 1, and one above 0; got {self.gates}.")
+
+    def observe(
+        self, model: DynamicsModel, critic: Critic, state: TrainState, batch: Batch
+    ) -> Tensor:
+        """Nothing is left to be learned."""
+        return state.evidence
+
+    def see(self, evidence: Tensor, observations: Tensor) -> Tensor:
+        """Multiply each dimension by its gate."""
+        return observations * torch.tensor(self.gates).to(observations)
+
+    def weigh(self, evidence: Tensor, metric: Metric) -> Metric:
+        """The metric times the squared gates, at the norm of the identity."""
+        return metric.scaled(_normalized(torch.tensor(self.gates).to(evidence).square()))
+
+
+@dataclass(frozen=True)
+class GatesOnly:
+    """Another relevance without its prior.
+
+    Attributes:
+        relevance: the other one.
+    """
+
+    relevance: Relevance
+
+    def observe(
+        self, model: DynamicsModel, critic: Critic, state: TrainState, batch: Batch
+    ) -> Tensor:
+        """As the other."""
+        return self.relevance.observe(model, critic, state, batch)
+
+    def see(self, evidence: Tensor, observations: Tensor) -> Tensor:
+        """As the other."""
+        return self.relevance.see(evidence, observations)
+
+    def weigh(self, evidence: Tensor, metric: Metric) -> Metric:
+        """The metric as it is."""
+        return metric
+
+
+@dataclass(frozen=True)
+class PriorOnly:
+    """Another relevance without its gates.
+
+    Attributes:
+        relevance: the other one.
+    """
+
+    relevance: Relevance
+
+    def observe(
+        self, model: DynamicsModel, critic: Critic, state: TrainState, batch: Batch
+    ) -> Tensor:
+        """As the other."""
+        return self.relevance.observe(model, critic, state, batch)
+
+    def see(self, evidence: Tensor, observations: Tensor) -> Tensor:
+        """All of it."""
+        return observations
+
+    def weigh(self, evidence: Tensor, metric: Metric) -> Metric:
+        """As the other."""
+        return self.relevance.weigh(evidence, metric)
+
+
 def _normalized(weights: Tensor) -> Tensor:
     """Rescaled to the norm of ones, so that one means as much as before: (n,) → (n,)."""
     norm: Tensor = torch.linalg.vector_norm(weights)

@@ -143,12 +143,7 @@ class ModelBasedUpdate:
 
     def fit_critic(self, state: TrainState, batch: Batch) -> tuple[TrainState, Info]:
         """ω ← Adam on L_Q(ω, θ), ω̄ ← (1 − τ) ω̄ + τ ω."""
-        inputs = model_inputs(batch.observations, batch.actions)
-        model = self.model.linearize(state.model, inputs)
-        next_values = self.critic.linearize_value(
-            state.target_critic, self.see(state, model.next_observations)
-        )
-        targets = bellman_target(model.rewards, batch.terminations, next_values.outputs, self.gamma)
+        targets = self.critic_targets(state, batch)
         critic = self.critic.linearize(state.critic, batch.observations, batch.actions)
         gradient = critic.vjp(2 / targets.shape[0] * (critic.outputs - targets))
         parameters, optimizer = adam_step(
@@ -160,6 +155,21 @@ class ModelBasedUpdate:
             target_critic=torch.lerp(state.target_critic, parameters, self.tau),
         )
         return state, {"critic_loss": bellman_error(critic.outputs, targets)}
+
+    def critic_targets(self, state: TrainState, batch: Batch) -> Tensor:
+        """What the critic learns in the model, y(θ) = r̂ + γ m V̄(ŝ′): shape (B,)."""
+        model = self.model.linearize(state.model, model_inputs(batch.observations, batch.actions))
+        next_values = self.critic.linearize_value(
+            state.target_critic, self.see(state, model.next_observations)
+        )
+        return bellman_target(model.rewards, batch.terminations, next_values.outputs, self.gamma)
+
+    def true_targets(self, state: TrainState, batch: Batch) -> Tensor:
+        """What the environment says, y = r + γ m V̄(s′): shape (B,)."""
+        next_values = self.critic.linearize_value(
+            state.target_critic, self.see(state, batch.next_observations)
+        )
+        return bellman_target(batch.rewards, batch.terminations, next_values.outputs, self.gamma)
 
     def weights(self, state: TrainState, batch: Batch) -> Tensor:
         """How much the error of each dimension counts: shape (n,), or (B, n) if by transition."""
@@ -202,10 +212,7 @@ class TaskGradientUpdate(ModelBasedUpdate):
         """
         scale = 2 / batch.rewards.shape[0]
         continues = 1 - batch.terminations
-        true_values = self.critic.linearize_value(
-            state.target_critic, self.see(state, batch.next_observations)
-        )
-        targets = bellman_target(batch.rewards, batch.terminations, true_values.outputs, self.gamma)
+        targets = self.true_targets(state, batch)
         inputs = model_inputs(batch.observations, batch.actions)
         model = self.model.linearize(state.model, inputs)
         model_values = self.critic.linearize_value(

@@ -6,11 +6,14 @@ does only what is missing, on any machine that has the file.
 
 from collections.abc import Mapping
 
+from .capacity import CAPACITY
 from .first_light import FIRST_LIGHT, FIRST_LIGHT_RAW
+from .oracles import ABLATION, ORACLES
 from .paper import DISTRACTORS, KINDS
 from .study import Study
 
 STUDIES: Mapping[str, Study] = {
-    study.name: study for study in (FIRST_LIGHT, FIRST_LIGHT_RAW, DISTRACTORS, KINDS)
+    study.name: study
+    for study in (FIRST_LIGHT, FIRST_LIGHT_RAW, ORACLES, DISTRACTORS, KINDS, CAPACITY, ABLATION)
 }
 """The studies by name."""

@@ -26,7 +26,14 @@ from mbrl_taskmet.linear_solvers import Exact
 from mbrl_taskmet.metric import Diagonal, UnconditionalMetric
 from mbrl_taskmet.networks import MLP
 from mbrl_taskmet.normalizer import Normalizer
-from mbrl_taskmet.relevance import AllAlike, CriticSensitivity, Predictability
+from mbrl_taskmet.relevance import (
+    AllAlike,
+    CriticSensitivity,
+    GatesOnly,
+    Given,
+    Predictability,
+    PriorOnly,
+)
 from mbrl_taskmet.trilevel import TaskGradientUpdate, TaskMetUpdate
 
 BATCH, TASK_BATCH = draw_batch(1), draw_batch(2)
@@ -197,6 +204,34 @@ def test_one_update_looks_through_one_set_of_gates(relevance):
         relevance.observe(update.model, update.critic, fitted._replace(evidence=EVIDENCE), batch),
     )
     assert not torch.isclose(after.evidence, EVIDENCE).any()
+
+
+def test_given_gates_are_seen_and_their_square_is_the_prior():
+    given = Given((1.0, 0.5, 0.0))
+    assert_close(given.see(EVIDENCE, ONES), torch.tensor([1.0, 0.5, 0.0], dtype=torch.float64))
+    weights = torch.tensor([1.0, 0.25, 0.0], dtype=torch.float64)
+    assert_close(prior_of(given), weights * math.sqrt(N) / weights.norm())
+    update = small_update(relevance=given)
+    assert not update.fit(draw_state(update), BATCH)[0].evidence.any()
+
+
+def test_gates_and_prior_can_be_had_apart():
+    gates, prior = GatesOnly(SENSITIVITY), PriorOnly(SENSITIVITY)
+    assert_close(gates_of(gates), gates_of(SENSITIVITY))
+    assert_close(prior_of(gates), ONES)
+    assert_close(gates_of(prior), ONES)
+    assert_close(prior_of(prior), prior_of(SENSITIVITY))
+    update = small_update()
+    state = draw_state(update)._replace(evidence=EVIDENCE)
+    arguments = update.model, update.critic, state, BATCH
+    for part in (gates, prior):
+        assert_close(part.observe(*arguments), SENSITIVITY.observe(*arguments))
+
+
+@pytest.mark.parametrize("gates", [(), (0.0, 0.0), (1.0, -0.1), (1.0, 1.1), (1.0, math.nan)])
+def test_impossible_gates_are_refused(gates):
+    with pytest.raises(ValueError, match="Gates must be from 0 to 1, and one above 0"):
+        Given(gates)
 
 
 @pytest.mark.parametrize("bound", ["threshold", "floor", "rate"])

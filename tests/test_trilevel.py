@@ -18,6 +18,7 @@ from cases import (
     parametrized,
     small_update,
 )
+from mbrl_taskmet.agents.model_free import ModelFreeUpdate
 from mbrl_taskmet.agents.omd import OMDUpdate
 from mbrl_taskmet.agents.vagram import VaGraMUpdate
 from mbrl_taskmet.agents.vep import VEPUpdate
@@ -30,9 +31,10 @@ from mbrl_taskmet.hypergradient import (
     UnrolledGradient,
 )
 from mbrl_taskmet.linear_solvers import Exact, Identity, NormalEquationCG
-from mbrl_taskmet.metric import Cholesky, ConditionalMetric
+from mbrl_taskmet.metric import Cholesky, ConditionalMetric, Diagonal, UnconditionalMetric
 from mbrl_taskmet.networks import MLP
 from mbrl_taskmet.normalizer import Normalizer
+from mbrl_taskmet.relevance import CriticSensitivity, Predictability
 from mbrl_taskmet.trilevel import ModelBasedUpdate, TaskGradientUpdate, TaskMetUpdate
 
 BATCH, TASK_BATCH = draw_batch(1), draw_batch(2)
@@ -52,6 +54,14 @@ UPDATES = {
     "omd": small_update(OMDUpdate),
     "vep": small_update(VEPUpdate),
     "vagram": small_update(VaGraMUpdate),
+    "model_free": small_update(ModelFreeUpdate),
+    "predictability": small_update(relevance=Predictability()),
+    "gated": small_update(
+        TaskMetUpdate,
+        UnconditionalMetric(Diagonal(N, largest=5.0)),
+        relevance=CriticSensitivity(),
+        hypergradient=ImplicitGradient(),
+    ),
     "taskmet": small_update(TaskMetUpdate, hypergradient=ImplicitGradient()),
     # Few iterations, since on so small and indefinite a system each amplifies rounding tenfold.
     "taskmet_full_hessian": small_update(
@@ -148,6 +158,23 @@ def test_fit_critic_is_adam_on_the_bellman_error_in_the_model():
     )
     assert_close(
         after._replace(critic=state.critic, critic_optimizer=state.critic_optimizer), state
+    )
+
+
+def test_without_a_model_the_critic_is_adam_on_the_true_bellman_error():
+    update = small_update(ModelFreeUpdate, critic_learning_rate=0.02)
+    state, reference = draw_state(update), ByAutograd(update)
+
+    def fit_critic(before, batch):
+        after, info = update.fit_critic(before, batch)
+        return after._replace(target_critic=state.target_critic), info
+
+    assert_steps_of_adam(
+        fit_critic,
+        lambda s: s.critic,
+        state,
+        lambda omega, batch: reference.task_loss(omega, state.target_critic, batch),
+        learning_rate=0.02,
     )
 
 
