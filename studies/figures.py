@@ -25,6 +25,7 @@ class Curves(NamedTuple):
         timesteps: shape (T,).
         returns: shape (seeds, T).
         ratios: mean real over mean distractor weight, shape (seeds, T); NaN where there is none.
+        aucs: ranking of real dimensions above distractors, likewise.
     """
 
     panel: str
@@ -32,6 +33,7 @@ class Curves(NamedTuple):
     timesteps: NDArray[np.float64]
     returns: NDArray[np.float64]
     ratios: NDArray[np.float64]
+    aucs: NDArray[np.float64]
 
     @property
     def final(self) -> NDArray[np.float64]:
@@ -61,7 +63,8 @@ def curves(study: Study, rows: Sequence[Row]) -> list[Curves]:
                         [
                             float(row["timesteps"]),
                             float(row["episode_return"]),
-                            float(row["real_over_distractor_ratio"] or "nan"),
+                            float(row.get("real_over_distractor_ratio") or "nan"),
+                            float(row.get("ranking_auc") or "nan"),
                         ]
                         for row in run
                     ]
@@ -69,13 +72,13 @@ def curves(study: Study, rows: Sequence[Row]) -> list[Curves]:
                 ]
             )
             gathered.append(
-                Curves(panel, variant, values[0, :, 0], values[:, :, 1], values[:, :, 2])
+                Curves(panel, variant, values[0, :, 0], *np.moveaxis(values[:, :, 1:], -1, 0))
             )
     return gathered
 
 
 def summary_table(study: Study, rows: Sequence[Row]) -> Table:
-    """Final performance, area under the curve and separation of each variant."""
+    """Final performance, area under the curve and separation at the end of each variant."""
     table = Table(
         ", ".join(study.panel),
         "variant",
@@ -84,6 +87,7 @@ def summary_table(study: Study, rows: Sequence[Row]) -> Table:
         "area under the curve (IQM, 95 %)",
         "worst seed",
         "real / distractor weight (median)",
+        "ranking AUC (worst seed)",
         title=study.question,
     )
     for group in curves(study, rows):
@@ -96,6 +100,7 @@ def summary_table(study: Study, rows: Sequence[Row]) -> Table:
             _interval(summarize(area[None])),
             f"{group.final.min():.0f}",
             f"{np.median(group.ratios[:, -1]):.1f}",
+            f"{group.aucs[:, -1].min():.3f}",
         )
     return table
 
@@ -131,4 +136,42 @@ def draw(study: Study, rows: Sequence[Row], path: Path) -> None:
         returns.legend()
         for axis in (returns, ratios):
             axis.set(xlabel="environment steps")
+    figure.savefig(path, dpi=120)
+
+
+def draw_by_number(study: Study, rows: Sequence[Row], path: Path) -> None:
+    """Draw the final return over the number of distractors, beside what others published.
+
+    Args:
+        study: whose panels are numbers of distractors.
+        rows: its results.
+        path: of the picture.
+    """
+    groups = curves(study, rows)
+    figure = Figure(figsize=(7, 4.2), layout="constrained")
+    axis = figure.subplots()
+    for variant in dict.fromkeys(group.variant for group in groups):
+        own = sorted((g for g in groups if g.variant == variant), key=lambda g: int(g.panel))
+        summaries = [summarize(group.final[None]) for group in own]
+        middle = np.array([summary.iqm for summary in summaries])
+        ends = np.array([[s.iqm - s.low, s.high - s.iqm] for s in summaries]).T
+        seeds = "/".join(dict.fromkeys(str(len(group.final)) for group in own))
+        axis.errorbar(
+            [int(group.panel) for group in own],
+            middle,
+            yerr=ends,
+            fmt="o-",
+            capsize=3,
+            label=f"{variant} ({seeds} seeds)",
+        )
+    for method, returns in study.published.items():
+        axis.plot(list(returns), list(returns.values()), "x:", color="gray", label=method)
+    axis.set_xscale("symlog", base=2, linthresh=16)
+    axis.set_xticks([0, 16, 32, 64, 128, 256, 512], ["0", "16", "32", "64", "128", "256", "512"])
+    axis.set(
+        xlabel="distractors",
+        ylabel=f"return (IQM of the last {LAST} evaluations, 95 %)",
+        title=f"after {study.timesteps:,} steps",
+    )
+    axis.legend(fontsize="small")
     figure.savefig(path, dpi=120)

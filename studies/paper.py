@@ -29,6 +29,13 @@ COLUMNS = (
     "cpu_s",
 )
 
+PAPER_RETURNS = {
+    "TaskMet, paper": {16: 497, 32: 463, 64: 387, 128: 378, 256: 252, 512: 310},
+    "OMD, paper": {16: 402, 32: 422, 64: 340, 128: 220, 256: 172, 512: 80},
+    "MLE, paper": {16: 437, 32: 250, 64: 205, 128: 38, 256: 51, 512: 37},
+}
+"""Mean return after 200,000 steps by number of distractors, ten seeds (arXiv 2312.05250)."""
+
 DISTRACTORS = Study(
     name="distractors",
     question="Does the return last as Gaussian distractors grow in number, and are they found out?",
@@ -45,6 +52,7 @@ DISTRACTORS = Study(
     timesteps=100_000,
     seeds=range(5),
     columns=COLUMNS,
+    published=PAPER_RETURNS,
 )
 
 KINDS = Study(

@@ -2,7 +2,7 @@
 
 import csv
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ class Study:
         eval_every: steps between two evaluations of ten episodes.
         columns: of the results, a choice of what `row` gives.
         panel: the columns whose combinations of values get a picture each.
+        published: returns by method and number of distractors, to be drawn beside the final ones.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Study:
     columns: Sequence[str]
     eval_every: int = 2_000
     panel: Sequence[str] = ("num_distractors",)
+    published: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.timesteps % self.eval_every != 0:
