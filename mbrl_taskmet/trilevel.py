@@ -15,7 +15,11 @@ from torch import Tensor
 from mbrl_taskmet.batch import Batch
 from mbrl_taskmet.critic import Critic, CriticLinearization
 from mbrl_taskmet.dynamics import DynamicsModel, model_inputs
-from mbrl_taskmet.hypergradient import HypergradientEstimator, PredictionProblem
+from mbrl_taskmet.hypergradient import (
+    Hypergradient,
+    HypergradientEstimator,
+    PredictionProblem,
+)
 from mbrl_taskmet.linear_solvers import LinearSolver
 from mbrl_taskmet.losses import bellman_error, bellman_target, prediction_loss
 from mbrl_taskmet.metric import Metric
@@ -261,7 +265,22 @@ class TaskMetUpdate(TaskGradientUpdate):
     def learn_from_task(
         self, state: TrainState, batch: Batch, task_batch: Batch
     ) -> tuple[TrainState, Info]:
-        """φ ← Adam(g_φ) within the metric's bounds, g_φ = dL_task(ω*(θ*(φ)))/dφ.
+        """φ ← Adam(g_φ) within the metric's bounds."""
+        estimate, info = self.estimate(state, batch, task_batch)
+        parameters, optimizer = adam_step(
+            state.metric, estimate.gradient, state.metric_optimizer, self.metric_learning_rate
+        )
+        info |= {
+            "hypergradient_norm": torch.linalg.vector_norm(estimate.gradient),
+            "solver_residual": estimate.relative_residual,
+        }
+        parameters = self.metric.clamp(parameters)
+        return state._replace(metric=parameters, metric_optimizer=optimizer), info
+
+    def estimate(
+        self, state: TrainState, batch: Batch, task_batch: Batch
+    ) -> tuple[Hypergradient, Info]:
+        """g_φ = dL_task(ω*(θ*(φ)))/dφ, on batches as `look_at` shows them.
 
         φ weighs the dynamics alone, and the curvature of L_pred has no entries between the
         dynamics and the reward, so that the reward network stays out of the solve.
@@ -275,13 +294,4 @@ class TaskMetUpdate(TaskGradientUpdate):
         )
         dynamics, _ = self.model.split(state.model)
         dynamics_gradient, _ = self.model.split(gradient)
-        estimate = self.hypergradient(problem, dynamics, state.metric, dynamics_gradient)
-        parameters, optimizer = adam_step(
-            state.metric, estimate.gradient, state.metric_optimizer, self.metric_learning_rate
-        )
-        info |= {
-            "hypergradient_norm": torch.linalg.vector_norm(estimate.gradient),
-            "solver_residual": estimate.relative_residual,
-        }
-        parameters = self.metric.clamp(parameters)
-        return state._replace(metric=parameters, metric_optimizer=optimizer), info
+        return self.hypergradient(problem, dynamics, state.metric, dynamics_gradient), info

@@ -8,12 +8,22 @@ from collections.abc import Mapping
 
 from .capacity import CAPACITY
 from .first_light import FIRST_LIGHT, FIRST_LIGHT_RAW
+from .hypergradient import HYPERGRADIENT
 from .oracles import ABLATION, ORACLES
 from .paper import DISTRACTORS, KINDS
 from .study import Study
 
 STUDIES: Mapping[str, Study] = {
     study.name: study
-    for study in (FIRST_LIGHT, FIRST_LIGHT_RAW, ORACLES, DISTRACTORS, KINDS, CAPACITY, ABLATION)
+    for study in (
+        FIRST_LIGHT,
+        FIRST_LIGHT_RAW,
+        ORACLES,
+        DISTRACTORS,
+        KINDS,
+        CAPACITY,
+        HYPERGRADIENT,
+        ABLATION,
+    )
 }
 """The studies by name."""

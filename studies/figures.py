@@ -1,8 +1,10 @@
 """A study's learning curves and summary, from its results alone."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -10,7 +12,9 @@ from numpy.typing import NDArray
 from rich.table import Table
 
 from .statistics import Summary, interquartile_mean, summarize
-from .study import Row, Study
+
+if TYPE_CHECKING:
+    from .study import Row, Study
 
 LAST = 5
 """Evaluations at the end of a run whose mean is its final performance."""

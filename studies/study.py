@@ -7,10 +7,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from rich.table import Table
+
 from ..agents import AgentConfig
 from ..runs.environments import EnvironmentConfig
 from ..runs.run_folder import RunFolder
 from ..runs.training import Run, TrainingConfig
+from .figures import draw, summary_table
 
 Row = dict[str, str]
 
@@ -34,6 +37,8 @@ class Study:
         columns: of the results, a choice of what `row` gives.
         panel: the columns whose combinations of values get a picture each.
         published: returns by method and number of distractors, to be drawn beside the final ones.
+        table: shows results.
+        draw: draws results.
     """
 
     name: str
@@ -46,6 +51,8 @@ class Study:
     eval_every: int = 2_000
     panel: Sequence[str] = ("num_distractors",)
     published: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
+    table: Callable[["Study", Sequence[Row]], Table] = summary_table
+    draw: Callable[["Study", Sequence[Row], Path], None] = draw
 
     def __post_init__(self) -> None:
         if self.timesteps % self.eval_every != 0:

@@ -12,7 +12,7 @@ from mbrl_taskmet.cli.options import check_choices, check_positive, check_seeds
 from mbrl_taskmet.runs.parallel import train_all
 from mbrl_taskmet.runs.training import Run
 from mbrl_taskmet.studies import STUDIES
-from mbrl_taskmet.studies.figures import draw, draw_by_number, summary_table
+from mbrl_taskmet.studies.figures import draw_by_number
 from mbrl_taskmet.studies.study import Study
 from mbrl_taskmet.suggestion import did_you_mean
 
@@ -73,8 +73,8 @@ class StudyCommand:
             console.print(f"{folder.name}: {error}", style="red", markup=False)
         rows = study.read(path)
         if rows:
-            console.print(summary_table(study, rows))
-            draw(study, rows, path.with_suffix(".png"))
+            console.print(study.table(study, rows))
+            study.draw(study, rows, path.with_suffix(".png"))
             if study.published:
                 draw_by_number(study, rows, path.with_name(f"{path.stem}_by_number.png"))
         else:
