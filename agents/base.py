@@ -4,34 +4,28 @@ Acting, replay, logging and files are Stable-Baselines3's; the learning is one p
 """
 
 import copy
-import io
 from collections.abc import Callable
 from dataclasses import fields
-from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
 from gymnasium import spaces
-from stable_baselines3.common.buffers import ReplayBuffer
-from stable_baselines3.common.callbacks import BaseCallback
-from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, TrainFreq
-from stable_baselines3.common.vec_env import VecEnv
 
 from ..batch import Batch
 from ..compilation import Compile, should_compile
 from ..dynamics import DynamicsModel, model_inputs
 from ..metric import Diagonal, Metric, UnconditionalMetric
 from ..trilevel import Info, ModelBasedUpdate
+from .checked import CheckedAlgorithm
 from .config import AgentConfig, Preset, configure
-from .finite import check_experience, check_losses, divergence
+from .finite import check_losses
 from .learner import Learner
 from .metric_weights import MetricWeights
 from .policies import SoftQPolicy
 from .replay import TransitionBuffer
-from .spaces import CheckedEnv, check_spaces
 
 NORMALIZER_INTERVAL = 100
 """Updates between two renewals of the observations' units."""
@@ -40,7 +34,7 @@ FINITE_CHECK_INTERVAL = 100
 """Updates between two looks at whether the losses are still finite."""
 
 
-class ModelBasedAlgorithm(OffPolicyAlgorithm):
+class ModelBasedAlgorithm(CheckedAlgorithm):
     """A Stable-Baselines3 algorithm whose learning is a `ModelBasedUpdate`.
 
     Args:
@@ -131,13 +125,6 @@ class ModelBasedAlgorithm(OffPolicyAlgorithm):
         """n, of the observation."""
         assert isinstance(self.observation_space, spaces.Box)
         return int(self.observation_space.shape[0])
-
-    @staticmethod
-    def _wrap_env(env: GymEnv, verbose: int = 0, monitor_wrapper: bool = True) -> VecEnv:
-        check_spaces(env.observation_space, env.action_space)
-        if not isinstance(env, VecEnv):
-            env = CheckedEnv(env)
-        return OffPolicyAlgorithm._wrap_env(env, verbose, monitor_wrapper)
 
     def _setup_model(self) -> None:
         if self.saved_by != type(self).__name__:
@@ -238,38 +225,11 @@ class ModelBasedAlgorithm(OffPolicyAlgorithm):
         self.policy.observation_mean, scale = state.normalizer
         self.policy.observation_scale = self.learner.update.see(state, scale)
 
-    def _sample_action(self, *args: Any, **kwargs: Any) -> tuple[np.ndarray, np.ndarray]:
-        try:
-            return super()._sample_action(*args, **kwargs)
-        except FloatingPointError as error:
-            if not np.isfinite(np.asarray(self._last_obs)).all():
-                raise
-            what, when = "The critic's values are not finite", (self._n_updates, self.num_timesteps)
-            raise divergence(what, *when) from error
-
-    def _store_transition(
-        self,
-        replay_buffer: ReplayBuffer,
-        buffer_action: np.ndarray,
-        new_obs: np.ndarray | dict[str, np.ndarray],
-        reward: np.ndarray,
-        dones: np.ndarray,
-        infos: list[dict[str, Any]],
-    ) -> None:
-        assert isinstance(new_obs, np.ndarray)
-        # Where an episode ended, what `new_obs` holds is the first observation of the next.
-        ends = [i["terminal_observation"] for i in infos if "terminal_observation" in i]
-        seen = np.concatenate([new_obs, ends]) if ends else new_obs
-        check_experience(seen, reward, self.dimension_names, self.num_timesteps)
+    def _store_transition(self, *args: Any, **kwargs: Any) -> None:
+        super()._store_transition(*args, **kwargs)
         if self.normalize_observations:
-            self.learner.observe(new_obs)
-        super()._store_transition(replay_buffer, buffer_action, new_obs, reward, dones, infos)
-
-    def _setup_learn(self, *args: Any, **kwargs: Any) -> tuple[int, BaseCallback]:
-        prepared = super()._setup_learn(*args, **kwargs)
-        assert isinstance(self._last_obs, np.ndarray)
-        check_experience(self._last_obs, np.zeros(0), self.dimension_names, self.num_timesteps)
-        return prepared
+            assert isinstance(self._last_obs, np.ndarray)
+            self.learner.observe(self._last_obs)
 
     def dump_logs(self) -> None:
         """Log the last update's scalars and the metric's weights beside SB3's own values."""
@@ -365,29 +325,6 @@ class ModelBasedAlgorithm(OffPolicyAlgorithm):
             reset_num_timesteps,
             progress_bar,
         )
-
-    @classmethod
-    def load(cls, path: str | Path | io.BufferedIOBase, *args: Any, **kwargs: Any) -> Self:
-        """Load a saved agent; as in Stable-Baselines3.
-
-        Raises:
-            FileNotFoundError: if there is no such file.
-            ValueError: if the file is damaged, holds another agent, or belongs to an environment
-                with other spaces.
-        """
-        try:
-            return super().load(path, *args, **kwargs)
-        except (FileNotFoundError, PermissionError):
-            raise
-        except Exception as error:  # a damaged file can end in any of them
-            # Stable-Baselines3 meets a refused parameter with a KeyError of its own.
-            refusal = error.__context__ if isinstance(error, KeyError) else None
-            reason = " ".join(str(refusal or error).split()).rstrip(".")
-            raise ValueError(
-                f"{path} cannot be loaded as {cls.__name__} here ({reason}): check that the file "
-                "is whole, and load it with the class it was saved by and an environment of the "
-                "same spaces."
-            ) from error
 
     def _excluded_save_params(self) -> list[str]:
         return [*super()._excluded_save_params(), "learner", "announce", "_info"]

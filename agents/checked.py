@@ -1,0 +1,86 @@
+"""Rollouts and files that are refused in one sentence, with the fix.
+
+Stable-Baselines3 would train on numbers that are not finite, and meets a damaged file or a wrong
+environment with whatever error comes first.
+"""
+
+import io
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from stable_baselines3.common.buffers import ReplayBuffer
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
+from stable_baselines3.common.type_aliases import GymEnv
+from stable_baselines3.common.vec_env import VecEnv
+
+from .finite import check_experience, divergence
+from .spaces import CheckedEnv, check_spaces
+
+
+class CheckedAlgorithm(OffPolicyAlgorithm):
+    """An `OffPolicyAlgorithm` that stops at what it cannot learn from."""
+
+    dimension_names: tuple[str, ...]
+
+    @staticmethod
+    def _wrap_env(env: GymEnv, verbose: int = 0, monitor_wrapper: bool = True) -> VecEnv:
+        check_spaces(env.observation_space, env.action_space)
+        if not isinstance(env, VecEnv):
+            env = CheckedEnv(env)
+        return OffPolicyAlgorithm._wrap_env(env, verbose, monitor_wrapper)
+
+    def _sample_action(self, *args: Any, **kwargs: Any) -> tuple[np.ndarray, np.ndarray]:
+        try:
+            return super()._sample_action(*args, **kwargs)
+        except FloatingPointError as error:
+            if not np.isfinite(np.asarray(self._last_obs)).all():
+                raise
+            what, when = "The critic's values are not finite", (self._n_updates, self.num_timesteps)
+            raise divergence(what, *when) from error
+
+    def _store_transition(
+        self,
+        replay_buffer: ReplayBuffer,
+        buffer_action: np.ndarray,
+        new_obs: np.ndarray | dict[str, np.ndarray],
+        reward: np.ndarray,
+        dones: np.ndarray,
+        infos: list[dict[str, Any]],
+    ) -> None:
+        assert isinstance(new_obs, np.ndarray)
+        # Where an episode ended, what `new_obs` holds is the first observation of the next.
+        ends = [i["terminal_observation"] for i in infos if "terminal_observation" in i]
+        seen = np.concatenate([new_obs, ends]) if ends else new_obs
+        check_experience(seen, reward, self.dimension_names, self.num_timesteps)
+        super()._store_transition(replay_buffer, buffer_action, new_obs, reward, dones, infos)
+
+    def _setup_learn(self, *args: Any, **kwargs: Any) -> tuple[int, BaseCallback]:
+        prepared = super()._setup_learn(*args, **kwargs)
+        assert isinstance(self._last_obs, np.ndarray)
+        check_experience(self._last_obs, np.zeros(0), self.dimension_names, self.num_timesteps)
+        return prepared
+
+    @classmethod
+    def load(cls, path: str | Path | io.BufferedIOBase, *args: Any, **kwargs: Any) -> Self:
+        """Load a saved agent; as in Stable-Baselines3.
+
+        Raises:
+            FileNotFoundError: if there is no such file.
+            ValueError: if the file is damaged, holds another agent, or belongs to an environment
+                with other spaces.
+        """
+        try:
+            return super().load(path, *args, **kwargs)
+        except (FileNotFoundError, PermissionError):
+            raise
+        except Exception as error:  # a damaged file can end in any of them
+            # Stable-Baselines3 meets a refused parameter with a KeyError of its own.
+            refusal = error.__context__ if isinstance(error, KeyError) else None
+            reason = " ".join(str(refusal or error).split()).rstrip(".")
+            raise ValueError(
+                f"{path} cannot be loaded as {cls.__name__} here ({reason}): check that the file "
+                "is whole, and load it with the class it was saved by and an environment of the "
+                "same spaces."
+            ) from error
