@@ -326,6 +326,14 @@ class ModelBasedAlgorithm(CheckedAlgorithm):
             progress_bar,
         )
 
+    def set_parameters(self, *args: Any, **kwargs: Any) -> None:
+        """Put saved parameters in place; as in Stable-Baselines3.
+
+        The policy then acts as these hyperparameters see, whatever those it was saved with saw.
+        """
+        super().set_parameters(*args, **kwargs)
+        self._show_to_policy()
+
     def _excluded_save_params(self) -> list[str]:
         return [*super()._excluded_save_params(), "learner", "announce", "_info"]
 

@@ -32,6 +32,18 @@ EXPECTED: Mapping[Any, tuple[Callable[[Any], bool], str]] = {
         lambda value: value is None or _are_sizes(value),
         "None, or positive whole numbers, one a layer",
     ),
+    float | None: (
+        lambda value: value is None or EXPECTED[float][0](value),
+        "None, or a finite number",
+    ),
+    Relevance: (
+        lambda value: isinstance(value, Relevance),
+        "an object of mbrl_taskmet.relevance, such as CriticSensitivity()",
+    ),
+    Predictability: (
+        lambda value: isinstance(value, Predictability),
+        "an object mbrl_taskmet.relevance.Predictability()",
+    ),
 }
 """What a value of each annotated type must be, and how to say so."""
 
@@ -186,8 +198,9 @@ class TaskMetConfig(AgentConfig):
     """Whether Λ is rescaled to the norm of the identity."""
 
     largest_weight: float | None = 5.0
-    """Bound of a weight of Λ before it is rescaled, whose inverse bounds it below; None for none,
-    as in the paper. Without it a real dimension can fall to a thousandth and not return."""
+    """Bound of a weight before it is rescaled, whose inverse bounds it below; None for none, as in
+    the paper. Without it a real dimension can fall to a thousandth and not return. A conditional
+    metric is not bounded."""
 
     metric_learning_rate: float = 1e-3
     """Adam's step size for the metric."""
@@ -215,7 +228,7 @@ class TaskMetConfig(AgentConfig):
         super().__post_init__()
         self._require("hypergradient", callable(self.hypergradient), "an estimator's object")
         self._require("metric", self.metric in ("diagonal", "full"), "'diagonal' or 'full'")
-        bounded = self.largest_weight is None or 1 <= self.largest_weight < math.inf
+        bounded = self.largest_weight is None or self.largest_weight >= 1
         self._require("largest_weight", bounded, "at least 1, or None")
         self._require("metric_learning_rate", self.metric_learning_rate > 0, "positive")
         self._require("metric_warmup", self.metric_warmup >= 0, "zero or more updates")
@@ -228,7 +241,8 @@ PUBLISHED: Mapping[type[AgentConfig], Mapping[str, Any]] = {
     ModelFreeConfig: _SHARED,
     VEPConfig: _SHARED,
     VaGraMConfig: _SHARED,
-    PredictabilityConfig: _SHARED,
+    # Errors compare between dimensions only if they are normalised.
+    PredictabilityConfig: {"learning_rate": 3e-4},
     OMDConfig: _SHARED,
     TaskMetConfig: {
         **_SHARED,

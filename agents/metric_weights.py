@@ -70,9 +70,10 @@ class MetricWeights:
         real, noise = self.weights[~mask], self.weights[mask]
         # A tie goes to the distractor, so that equal weights are not taken for knowledge.
         top = np.lexsort((~mask, -self.weights))[: len(real)]
+        ratio = real.mean() / noise.mean() if noise.any() else np.inf
         wins = (real[:, None] > noise).mean() + 0.5 * (real[:, None] == noise).mean()
         return Separation(
-            real_over_distractor_ratio=float(real.mean() / noise.mean()),
+            real_over_distractor_ratio=float(ratio),
             real_on_top=int((~mask)[top].sum()),
             ranking_auc=float(wins),
         )
@@ -83,7 +84,8 @@ class Separation:
     """How well weights tell real dimensions from distractors.
 
     Attributes:
-        real_over_distractor_ratio: mean weight of the real dimensions over the distractors'.
+        real_over_distractor_ratio: mean weight of the real dimensions over the distractors',
+            infinite if those weigh nothing.
         real_on_top: how many of the r heaviest dimensions are real, r the number of real ones.
         ranking_auc: probability that a real dimension outweighs a distractor.
     """

@@ -27,8 +27,10 @@ class VaGraMUpdate(ModelBasedUpdate):
         Rescaled to a mean of one over the batch, so that the model's rate does not depend on the
         scale of the value.
         """
-        value = self.critic.linearize_value(state.target_critic, batch.next_observations)
-        sensitivity = value.input_vjp(torch.ones_like(value.outputs)).square()
+        seen = self.see(state, batch.next_observations)
+        value = self.critic.linearize_value(state.target_critic, seen)
+        gradient = self.see(state, value.input_vjp(torch.ones_like(value.outputs)))
+        sensitivity = gradient.square()
         return sensitivity / sensitivity.mean().clamp_min(torch.finfo(sensitivity.dtype).tiny)
 
 

@@ -22,12 +22,16 @@ class VEPUpdate(ModelBasedUpdate):
         only function of the next state that the Bellman operator applies.
         """
         model = self.model.linearize(state.model, model_inputs(batch.observations, batch.actions))
-        predicted = self.critic.linearize_value(state.target_critic, model.next_observations)
-        actual = self.critic.linearize_value(state.target_critic, batch.next_observations)
+        predicted, actual = (
+            self.critic.linearize_value(state.target_critic, self.see(state, observations))
+            for observations in (model.next_observations, batch.next_observations)
+        )
         value_errors = (1 - batch.terminations) * (predicted.outputs - actual.outputs)
         reward_errors = model.rewards - batch.rewards
         scale = 2 / batch.rewards.shape[0]
-        gradient = model.vjp(predicted.input_vjp(scale * value_errors), scale * reward_errors)
+        gradient = model.vjp(
+            self.see(state, predicted.input_vjp(scale * value_errors)), scale * reward_errors
+        )
         errors = model.next_observations - batch.next_observations
         info = {
             "model_loss": value_errors.square().mean() + reward_errors.square().mean(),

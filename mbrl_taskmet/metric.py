@@ -84,7 +84,8 @@ class Cholesky:
     Attributes:
         num_dimensions: n.
         normalize: whether to rescale.
-        largest: bound of L's diagonal before it is rescaled, whose inverse bounds it below.
+        largest: bound of the squares of L's diagonal before it is rescaled, whose inverse bounds
+            them below; the rest of L is not bounded.
     """
 
     num_dimensions: int
@@ -92,9 +93,9 @@ class Cholesky:
     largest: float = math.inf
 
     def clamp(self, raw: Tensor) -> Tensor:
-        """Raw numbers of a diagonal of L from 1 / largest to largest: (…, R) → (…, R)."""
+        """Raw numbers of a diagonal of L from largest^−½ to largest^½: (…, R) → (…, R)."""
         n = self.num_dimensions
-        return torch.cat([_clamp(raw[..., :n], self.largest), raw[..., n:]], -1)
+        return torch.cat([_clamp(raw[..., :n], math.sqrt(self.largest)), raw[..., n:]], -1)
 
     def identity(self) -> Tensor:
         """Raw numbers of L = I, shape (n (n + 1) / 2,): the diagonal's first."""
@@ -235,26 +236,22 @@ class ConditionalMetric:
 
     def apply(self, parameters: Tensor, inputs: Tensor, vectors: Tensor) -> Tensor:
         """Λ_φ(s, a) x for each row x."""
-        return self.form.apply(self._raw(parameters, inputs), vectors)
+        return self.form.apply(self.network(parameters, inputs), vectors)
 
     def weights(self, parameters: Tensor, inputs: Tensor) -> Tensor:
         """The diagonal of Λ_φ(s, a), shape (B, n)."""
-        return self.form.diagonal(self._raw(parameters, inputs))
+        return self.form.diagonal(self.network(parameters, inputs))
 
     def gauss_newton(
         self, parameters: Tensor, inputs: Tensor, model: Linearization
     ) -> Callable[[Tensor], Tensor]:
         """The product u ↦ Jᵀ Λ_φ(s, a) J u."""
-        raw = self._raw(parameters, inputs)
+        raw = self.network(parameters, inputs)
         return lambda tangent: model.vjp(self.form.apply(raw, model.jvp(tangent)))
 
     def clamp(self, parameters: Tensor) -> Tensor:
-        """φ as it is: what is bounded are the network's outputs."""
+        """φ as it is: a bound on the network's outputs would take its gradient."""
         return parameters
-
-    def _raw(self, parameters: Tensor, inputs: Tensor) -> Tensor:
-        """The form's raw numbers at (s, a), within its bounds: (B, R)."""
-        return self.form.clamp(self.network(parameters, inputs))
 
     def scaled(self, scale: Tensor) -> "ConditionalMetric":
         """D^½ Λ_φ(s, a) D^½."""
@@ -265,7 +262,8 @@ def _clamp(raw: Tensor, largest: float) -> Tensor:
     """Raw numbers whose softplus lies between 1 / largest and largest."""
     if math.isinf(largest):
         return raw
-    return raw.clamp(math.log(math.expm1(1 / largest)), math.log(math.expm1(largest)))
+    least, most = (x + math.log(-math.expm1(-x)) for x in (1 / largest, largest))  # softplus⁻¹
+    return raw.clamp(least, most)
 
 
 def metric_gradient(

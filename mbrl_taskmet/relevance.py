@@ -1,14 +1,13 @@
 """Which dimensions matter, told early: gates before the networks, and a prior for the metric.
 
 The hypergradient asks the right question of every dimension, but through one noisy batch at a
-time, and it says nothing to a critic that drowns in distracting inputs. A relevance is a cheap and
+time, and to a critic that drowns in distracting inputs it says nothing. A relevance is a cheap and
 steady answer, kept as a running mean by dimension (`TrainState.evidence`). Its gates multiply what
 model and critic see, its prior multiplies the metric.
 """
 
 import math
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -20,42 +19,60 @@ from mbrl_taskmet.metric import Metric
 from mbrl_taskmet.train_state import TrainState
 
 
-class Relevance(Protocol):
-    """What tells a dimension that matters."""
+class Relevance:
+    """What tells a dimension that matters; by itself, that all are alike."""
+
+    def check(self, num_dimensions: int) -> None:
+        """Refuse a state of n dimensions, if it cannot be told of.
+
+        Raises:
+            ValueError: if it cannot.
+        """
 
     def observe(
         self, model: DynamicsModel, critic: Critic, state: TrainState, batch: Batch
     ) -> Tensor:
         """The running evidence after a batch as `ModelBasedUpdate.look_at` shows it, shape (n,)."""
-
-    def see(self, evidence: Tensor, observations: Tensor) -> Tensor:
-        """Observations through the gates: (n,), (B, n) → (B, n)."""
-
-    def weigh(self, evidence: Tensor, metric: Metric) -> Metric:
-        """The metric times the prior."""
-
-
-@dataclass(frozen=True)
-class AllAlike:
-    """Every dimension matters: nothing is gated, and the metric has no prior."""
-
-    def observe(
-        self, model: DynamicsModel, critic: Critic, state: TrainState, batch: Batch
-    ) -> Tensor:
-        """No evidence is kept."""
         return state.evidence
 
     def see(self, evidence: Tensor, observations: Tensor) -> Tensor:
-        """All of it."""
+        """Observations through the gates: (n,), (…, n) → (…, n), linear and diagonal."""
         return observations
 
-    def weigh(self, evidence: Tensor, metric: Metric) -> Metric:
-        """The metric as it is."""
+    def scale(self, evidence: Tensor, metric: Metric) -> Metric:
+        """D^½ Λ D^½, the metric with the prior's weights D."""
         return metric
 
 
 @dataclass(frozen=True)
-class CriticSensitivity:
+class AllAlike(Relevance):
+    """Every dimension matters: nothing is gated, and the metric has no prior."""
+
+
+class GatedRelevance(Relevance):
+    """A relevance that is given by its gates, whose square is the prior unless it has another."""
+
+    def gates(self, evidence: Tensor) -> Tensor:
+        """From 0 for a dimension that is not seen to 1, shape (n,)."""
+        raise NotImplementedError
+
+    def prior(self, evidence: Tensor) -> Tensor:
+        """An error counts by the square of what is seen of it: shape (n,), up to a factor."""
+        return self.gates(evidence).square()
+
+    def see(self, evidence: Tensor, observations: Tensor) -> Tensor:
+        """Multiply each dimension by its gate."""
+        return self.gates(evidence) * observations
+
+    def scale(self, evidence: Tensor, metric: Metric) -> Metric:
+        """D^½ Λ D^½ with D the prior, rescaled to the norm of the identity."""
+        prior = self.prior(evidence)
+        norm: Tensor = torch.linalg.vector_norm(prior)
+        return metric.scaled(prior * (math.sqrt(prior.shape[-1]) / norm))
+
+
+@dataclass(frozen=True)
+class CriticSensitivity(GatedRelevance):
     """A dimension matters as far as two critics agree that the value depends on it.
 
     To first order the task loss is mean_B[(γ m ∇V·(ŝ′ − s′))²], which a diagonal metric
@@ -64,15 +81,16 @@ class CriticSensitivity:
 
         S_i = E[∂_i Q_1 ∂_i Q_2],
 
-    in what they see, at the actions of their common policy: what a critic owes to its random
-    initialisation is independent of the other's and averages out, and with it the floor under
-    which a dimension would otherwise hide. The gates are
+    in what they see, at the actions of their common policy. What a critic owes to its
+    initialisation is independent of the other's: its part of S_i has mean zero where that of a
+    square has not, and lies under what is learned sooner. The gates are
 
-        g = floor + (1 − floor) S² / (S² + (threshold · max S)²),
+        g = floor + (1 − floor) S² / (S² + (threshold · max S)²),     S clamped at zero,
 
     open for all that is within reach of the most relevant dimension, so that without distractors
-    nothing closes; the floor lets a closed gate open again. The prior is g²: an error counts by
-    the square of what is seen of it.
+    nothing closes; the floor lets a closed gate open again. They follow S from the first update
+    on, when it says little yet. Sensitivities compare between dimensions only if the observations
+    are normalised.
 
     Attributes:
         threshold: sensitivity at which a gate is half open, as a share of the largest.
@@ -88,17 +106,21 @@ class CriticSensitivity:
     rate: float = 0.005
 
     def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            if not 0 < value <= 1:
-                raise ValueError(f"The {name} must be above 0 and at most 1; got {value}.")
+        _check_shares(threshold=self.threshold, floor=self.floor, rate=self.rate)
 
     def observe(
         self, model: DynamicsModel, critic: Critic, state: TrainState, batch: Batch
     ) -> Tensor:
-        """S_i of this batch joins the running mean; zero at first, when all gates are alike."""
+        """S_i of this batch joins the running mean; zero at first, when all gates are open.
+
+        Raises:
+            ValueError: if there is only one critic.
+        """
         gradients = critic.value_gradients(state.target_critic, batch.observations)
-        # The sum over all pairs of different critics, by the square of the sum.
         number = gradients.shape[0]
+        if number < 2:
+            raise ValueError("CriticSensitivity compares critics: use an ensemble of two or more.")
+        # The sum over all pairs of different critics, by the square of the sum.
         pairs = gradients.sum(0).square() - gradients.square().sum(0)
         return torch.lerp(state.evidence, pairs.mean(0) / (number * (number - 1)), self.rate)
 
@@ -108,28 +130,21 @@ class CriticSensitivity:
         largest = sensitivity.amax(-1, keepdim=True)
         share = sensitivity / largest.clamp_min(torch.finfo(evidence.dtype).tiny)
         opening = share.square() / (share.square() + self.threshold**2)
-        # Before the first evidence nothing is closed.
         opening = torch.where(largest > 0, opening, torch.ones_like(opening))
         return self.floor + (1 - self.floor) * opening
 
-    def see(self, evidence: Tensor, observations: Tensor) -> Tensor:
-        """Multiply each dimension by its gate, g ∘ s."""
-        return self.gates(evidence) * observations
-
-    def weigh(self, evidence: Tensor, metric: Metric) -> Metric:
-        """The metric times g², at the norm of the identity."""
-        return metric.scaled(_normalized(self.gates(evidence).square()))
-
 
 @dataclass(frozen=True)
-class Predictability:
+class Predictability(GatedRelevance):
     """A dimension matters as far as the model can predict it: nothing of the task.
 
     With mse_i the running error of the standardised dimension, the gates are 1 − mse_i and the
     prior is 1 / mse_i. Independent noise gives itself away; a predictable distractor does not.
+    The observations must be normalised.
 
     Attributes:
         least: error below which a dimension weighs no more.
+        floor: of a closed gate, so that it can open again.
         rate: of the running mean of the errors.
 
     Raises:
@@ -137,12 +152,11 @@ class Predictability:
     """
 
     least: float = 1e-3
+    floor: float = 1e-3
     rate: float = 0.005
 
     def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            if not 0 < value <= 1:
-                raise ValueError(f"{name} must be above 0 and at most 1; got {value}.")
+        _check_shares(least=self.least, floor=self.floor, rate=self.rate)
 
     def observe(
         self, model: DynamicsModel, critic: Critic, state: TrainState, batch: Batch
@@ -153,49 +167,53 @@ class Predictability:
         errors = (predicted - batch.next_observations).square().mean(0)
         return torch.lerp(state.evidence, errors, self.rate)
 
-    def see(self, evidence: Tensor, observations: Tensor) -> Tensor:
-        """Multiply each dimension by what is predictable of it, (1 − mse) ∘ s."""
-        return (1 - evidence).clamp_min(0) * observations
+    def gates(self, evidence: Tensor) -> Tensor:
+        """What is predictable, 1 − mse: shape (n,)."""
+        return (1 - evidence).clamp_min(self.floor)
 
-    def weigh(self, evidence: Tensor, metric: Metric) -> Metric:
-        """The metric over mse, at the norm of the identity."""
-        return metric.scaled(_normalized(1 / evidence.clamp_min(self.least)))
+    def prior(self, evidence: Tensor) -> Tensor:
+        """The errors' inverse, 1 / mse: shape (n,)."""
+        return 1 / evidence.clamp_min(self.least)
 
 
 @dataclass(frozen=True)
-class Given:
+class Given(GatedRelevance):
     """A dimension matters as far as somebody knows beforehand: an oracle, or a user.
 
     Attributes:
-        gates: one for each dimension, from 0 to 1; the prior is their square.
+        given: a gate for each dimension, from 0 to 1.
 
     Raises:
         ValueError: if a gate is outside that range, or all are zero.
     """
 
-    gates: tuple[float, ...]
+    given: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        if not any(self.gates) or not all(0 <= gate <= 1 for gate in self.gates):
-            raise ValueError(f"Gates must be from 0 to 1, and one above 0; got {self.gates}.")
+        try:
+            fine = any(self.given) and all(0 <= gate <= 1 for gate in self.given)
+        except TypeError:
+            fine = False
+        if not fine:
+            raise ValueError(
+                f"Gates must be numbers from 0 to 1, and one above 0; got {self.given!r}."
+            )
+        object.__setattr__(self, "given", tuple(map(float, self.given)))
 
-    def observe(
-        self, model: DynamicsModel, critic: Critic, state: TrainState, batch: Batch
-    ) -> Tensor:
-        """Nothing is left to be learned."""
-        return state.evidence
+    def check(self, num_dimensions: int) -> None:
+        """Refuse another number of dimensions than there are gates."""
+        if len(self.given) != num_dimensions:
+            raise ValueError(
+                f"There are {len(self.given)} gates for {num_dimensions} dimensions: give one each."
+            )
 
-    def see(self, evidence: Tensor, observations: Tensor) -> Tensor:
-        """Multiply each dimension by its gate."""
-        return observations * torch.tensor(self.gates).to(observations)
-
-    def weigh(self, evidence: Tensor, metric: Metric) -> Metric:
-        """The metric times the squared gates, at the norm of the identity."""
-        return metric.scaled(_normalized(torch.tensor(self.gates).to(evidence).square()))
+    def gates(self, evidence: Tensor) -> Tensor:
+        """Those given, shape (n,)."""
+        return evidence.new_tensor(self.given)
 
 
 @dataclass(frozen=True)
-class GatesOnly:
+class GatesOnly(Relevance):
     """Another relevance without its prior.
 
     Attributes:
@@ -203,6 +221,10 @@ class GatesOnly:
     """
 
     relevance: Relevance
+
+    def check(self, num_dimensions: int) -> None:
+        """As the other."""
+        self.relevance.check(num_dimensions)
 
     def observe(
         self, model: DynamicsModel, critic: Critic, state: TrainState, batch: Batch
@@ -214,13 +236,9 @@ class GatesOnly:
         """As the other."""
         return self.relevance.see(evidence, observations)
 
-    def weigh(self, evidence: Tensor, metric: Metric) -> Metric:
-        """The metric as it is."""
-        return metric
-
 
 @dataclass(frozen=True)
-class PriorOnly:
+class PriorOnly(Relevance):
     """Another relevance without its gates.
 
     Attributes:
@@ -229,22 +247,22 @@ class PriorOnly:
 
     relevance: Relevance
 
+    def check(self, num_dimensions: int) -> None:
+        """As the other."""
+        self.relevance.check(num_dimensions)
+
     def observe(
         self, model: DynamicsModel, critic: Critic, state: TrainState, batch: Batch
     ) -> Tensor:
         """As the other."""
         return self.relevance.observe(model, critic, state, batch)
 
-    def see(self, evidence: Tensor, observations: Tensor) -> Tensor:
-        """All of it."""
-        return observations
-
-    def weigh(self, evidence: Tensor, metric: Metric) -> Metric:
+    def scale(self, evidence: Tensor, metric: Metric) -> Metric:
         """As the other."""
-        return self.relevance.weigh(evidence, metric)
+        return self.relevance.scale(evidence, metric)
 
 
-def _normalized(weights: Tensor) -> Tensor:
-    """Rescaled to the norm of ones, so that one means as much as before: (n,) → (n,)."""
-    norm: Tensor = torch.linalg.vector_norm(weights)
-    return weights * (math.sqrt(weights.shape[-1]) / norm)
+def _check_shares(**shares: float) -> None:
+    for name, value in shares.items():
+        if not isinstance(value, int | float) or not 0 < value <= 1:
+            raise ValueError(f"{name} must be above 0 and at most 1; got {value!r}.")

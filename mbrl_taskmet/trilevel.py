@@ -54,6 +54,9 @@ class ModelBasedUpdate:
     model_learning_rate: float = 1e-3
     critic_learning_rate: float = 1e-3
 
+    def __post_init__(self) -> None:
+        self.relevance.check(self.model.num_observations)
+
     def init(self, generator: torch.Generator, dtype: torch.dtype = torch.float32) -> TrainState:
         """Draw a fresh state."""
         return train_state(
@@ -106,7 +109,7 @@ class ModelBasedUpdate:
 
     def metric_at(self, state: TrainState) -> Metric:
         """Λ with its prior."""
-        return self.relevance.weigh(state.evidence, self.metric)
+        return self.relevance.scale(state.evidence, self.metric)
 
     def _fit(self, state: TrainState, batch: Batch) -> tuple[TrainState, Info]:
         state, model_info = self.fit_model(state, batch)

@@ -6,10 +6,11 @@ does only what is missing, on any machine that has the file.
 
 from collections.abc import Mapping
 
+from .ablation import ABLATION
 from .capacity import CAPACITY
 from .first_light import FIRST_LIGHT, FIRST_LIGHT_RAW
 from .hypergradient import HYPERGRADIENT
-from .oracles import ABLATION, ORACLES
+from .oracles import ORACLES
 from .paper import DISTRACTORS, KINDS
 from .study import Study
 

@@ -1,7 +1,6 @@
 """Which level is the bottleneck? One level at a time is replaced by what a perfect one would do."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from ..agents import MLEConfig, ModelFreeConfig, TaskMetConfig
@@ -40,29 +39,4 @@ ORACLES = Study(
     timesteps=50_000,
     seeds=range(5),
     columns=COLUMNS,
-)
-
-_SHIPPED = TaskMetConfig()
-_GATES = _SHIPPED.relevance
-
-ABLATION = Study(
-    name="ablation",
-    question="What does each ingredient of TaskMet add, among predictable distractors?",
-    variants={
-        "taskmet": _SHIPPED,
-        "no hypergradient": replace(_SHIPPED, metric_warmup=10**9),
-        "no gates": replace(_SHIPPED, relevance=PriorOnly(_GATES)),
-        "no prior": replace(_SHIPPED, relevance=GatesOnly(_GATES)),
-        "input scale 1": replace(_SHIPPED, input_scale=1.0),
-        "no bound on weights": replace(_SHIPPED, largest_weight=None),
-        "one batch for both": replace(_SHIPPED, independent_batches=False),
-        "whole error": replace(_SHIPPED, centred_task_gradient=False),
-    },
-    environments=[
-        EnvironmentConfig(num_distractors=128, kind=kind) for kind in ("autoregressive", "gaussian")
-    ],
-    timesteps=50_000,
-    seeds=range(5),
-    columns=COLUMNS,
-    panel=("distractor_kind", "num_distractors"),
 )

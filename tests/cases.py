@@ -14,10 +14,11 @@ from torch.nn.functional import one_hot, softplus
 from mbrl_taskmet.agents.soft_q import SoftQ
 from mbrl_taskmet.batch import Batch
 from mbrl_taskmet.dynamics import DynamicsModel
-from mbrl_taskmet.hypergradient import FullHessian, PredictionProblem
+from mbrl_taskmet.hypergradient import FullHessian, ImplicitGradient, PredictionProblem
 from mbrl_taskmet.metric import Cholesky, ConditionalMetric, Diagonal, Scaled, UnconditionalMetric
 from mbrl_taskmet.networks import MLP
-from mbrl_taskmet.trilevel import ModelBasedUpdate
+from mbrl_taskmet.relevance import CriticSensitivity, Predictability
+from mbrl_taskmet.trilevel import ModelBasedUpdate, TaskMetUpdate
 
 N, A, B = 3, 2, 12
 """Observation dimensions, actions, rows of a batch."""
@@ -177,11 +178,30 @@ def small_update(kind=ModelBasedUpdate, metric=None, critic_hidden=(6,), model=N
     )
 
 
+def small_shipped_update():
+    """TaskMet's as it is by default: gated, bounded, implicit."""
+    return small_update(
+        TaskMetUpdate,
+        UnconditionalMetric(Diagonal(N, largest=5.0)),
+        relevance=CriticSensitivity(),
+        hypergradient=ImplicitGradient(),
+    )
+
+
 def draw_state(update, seed=5):
-    """A state in the midst of training: φ off the identity, ω̄ behind ω."""
+    """A state in the midst of training: φ off the identity, ω̄ behind ω, some gates half closed."""
     state = update.init(generator(seed), torch.float64)
     behind = state.critic + 0.3 * draws(seed)(*state.critic.shape)
-    return state._replace(target_critic=behind, metric=draw_metric(update.metric, seed))
+    return state._replace(
+        target_critic=behind,
+        metric=draw_metric(update.metric, seed),
+        evidence=draws(seed + 1)(N).abs() if gathers(update.relevance) else state.evidence,
+    )
+
+
+def gathers(relevance):
+    """Whether a relevance keeps evidence."""
+    return isinstance(relevance, CriticSensitivity | Predictability)
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,9 @@ import warnings
 import pytest
 import torch
 
-from cases import draw_batch, draw_state, small_update
+from cases import draw_batch, draw_state, small_shipped_update
 from mbrl_taskmet import compilation
 from mbrl_taskmet.compilation import CompiledFunction, has_compiler, should_compile
-from mbrl_taskmet.hypergradient import ImplicitGradient
-from mbrl_taskmet.trilevel import TaskMetUpdate
 
 needs_compiler = pytest.mark.skipif(not has_compiler(), reason="there is no C++ compiler")
 
@@ -22,7 +20,7 @@ def cast(value, dtype):
     ("dtype", "tolerance"), [(torch.float32, 1e-3), (torch.float64, 1e-9)], ids=str
 )
 def test_a_compiled_update_gives_the_eager_numbers_over_a_hundred_updates(dtype, tolerance):
-    update = small_update(TaskMetUpdate, hypergradient=ImplicitGradient())
+    update = small_shipped_update()
     announced = []
     compiled = CompiledFunction(update.__call__, lambda: announced.append("once"))
     eager_state = compiled_state = cast(draw_state(update), dtype)

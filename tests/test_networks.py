@@ -122,6 +122,15 @@ def test_initial_weights_fill_the_interval_that_torch_draws_from():
     assert not torch.equal(theta, mlp.init(generator(1)))
 
 
+def test_the_input_scale_is_that_of_the_first_layers_weights_alone():
+    plain, scaled = MLP((16, 7, 5)), MLP((16, 7, 5), input_scale=0.25)
+    first, *others = plain.layers(plain.init(generator()))
+    scaled_first, *scaled_others = scaled.layers(scaled.init(generator()))
+    assert_close(scaled_first[:-1], 0.25 * first[:-1])
+    assert torch.equal(scaled_first[-1], first[-1])
+    assert all(map(torch.equal, others, scaled_others))
+
+
 @pytest.mark.parametrize("sizes", [(), (4,), (4, 0, 2), (4, -1)])
 def test_sizes_that_make_no_perceptron_are_refused(sizes):
     with pytest.raises(ValueError, match="An MLP needs positive sizes"):

@@ -1,13 +1,11 @@
 import torch
 
-from cases import assert_close, draw_batch, draw_state, small_update
-from mbrl_taskmet.hypergradient import ImplicitGradient
+from cases import assert_close, draw_batch, draw_state, small_shipped_update
 from mbrl_taskmet.population import member, population_update, stack
-from mbrl_taskmet.trilevel import TaskMetUpdate
 
 
 def test_each_member_of_a_population_is_updated_as_if_alone():
-    update = small_update(TaskMetUpdate, hypergradient=ImplicitGradient())
+    update = small_shipped_update()
     states = [draw_state(update, seed) for seed in range(3)]
     batches = [draw_batch(seed) for seed in range(3)]
     task_batches = [draw_batch(10 + seed) for seed in range(3)]

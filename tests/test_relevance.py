@@ -20,6 +20,8 @@ from cases import (
     small_update,
 )
 from mbrl_taskmet.agents.soft_q import SoftQ
+from mbrl_taskmet.agents.vagram import VaGraMUpdate
+from mbrl_taskmet.agents.vep import VEPUpdate
 from mbrl_taskmet.dynamics import model_inputs
 from mbrl_taskmet.hypergradient import GaussNewton, ImplicitGradient, PredictionProblem
 from mbrl_taskmet.linear_solvers import Exact
@@ -52,14 +54,14 @@ def gates_of(relevance):
 
 def prior_of(relevance, evidence=EVIDENCE):
     metric = UnconditionalMetric(Diagonal(N))
-    return relevance.weigh(evidence, metric).weights(metric.init(generator(), torch.float64), None)
+    return relevance.scale(evidence, metric).weights(metric.init(generator(), torch.float64), None)
 
 
 def test_if_all_are_alike_nothing_is_gated_weighed_or_gathered():
     update = small_update(relevance=AllAlike())
     state = draw_state(update)
     assert AllAlike().see(EVIDENCE, BATCH.observations) is BATCH.observations
-    assert AllAlike().weigh(EVIDENCE, update.metric) is update.metric
+    assert AllAlike().scale(EVIDENCE, update.metric) is update.metric
     assert not update.fit(state, BATCH)[0].evidence.any()
 
 
@@ -86,9 +88,9 @@ def test_disagreement_between_critics_closes_a_gate_to_its_floor():
 
 def test_predictability_gates_and_weighs_by_the_error():
     assert_close(gates_of(Predictability()), 1 - EVIDENCE)
+    assert_close(Predictability(floor=0.2).see(1 + EVIDENCE, ONES), 0.2 * ONES)
     weights = 1 / torch.tensor([0.1, 0.5, 0.11], dtype=torch.float64)
     assert_close(prior_of(Predictability(least=0.1)), weights * math.sqrt(N) / weights.norm())
-    assert not Predictability().see(1 + EVIDENCE, ONES).any()
 
 
 @pytest.mark.parametrize("num_critics", [2, 3])
@@ -110,15 +112,27 @@ def test_sensitivity_is_the_mean_product_of_two_critics_gradients(num_critics):
     assert_close(found, 0.75 * EVIDENCE + 0.25 * expected)
 
 
-def test_untrained_critics_agree_on_nothing():
-    """The mean product is zero up to chance; the mean square of either is not."""
+@pytest.mark.parametrize("input_scale", [1.0, 0.1])
+def test_untrained_critics_do_not_agree_on_average(input_scale):
+    """The product has mean zero up to chance, and is smaller than the square of either."""
     n = 2_000
-    critic = SoftQ(MLP((n, 32, 32, 2)), 0.01)
+    critic = SoftQ(MLP((n, 32, 32, 2), input_scale), 0.01)
     gradients = critic.value_gradients(critic.init(generator(), torch.float64), draws()(64, n))
     agreement = (gradients[0] * gradients[1]).mean(0)
     square = gradients.square().mean((0, 1))
     assert agreement.mean().abs() < 4 * agreement.std() / math.sqrt(n)
     assert agreement.mean().abs() < 0.05 * square.mean()
+    assert agreement.abs().mean() < 0.75 * square.mean()
+
+
+def test_one_critic_cannot_agree():
+    update = small_update()
+    critic = SoftQ(update.critic.network, 0.5, num_critics=1)
+    state = draw_state(update)
+    with pytest.raises(ValueError, match="use an ensemble of two or more"):
+        SENSITIVITY.observe(
+            update.model, critic, state._replace(target_critic=state.critic[:1]), BATCH
+        )
 
 
 def test_predictability_observes_the_models_errors():
@@ -137,6 +151,25 @@ def test_networks_see_the_state_through_the_gates_and_the_model_predicts_it_whol
     seen = update.look_at(state, BATCH)
     assert_close(seen.observations, gates_of(SENSITIVITY) * normalizer(BATCH.observations))
     assert_close(seen.next_observations, normalizer(BATCH.next_observations))
+
+
+@every_relevance
+@pytest.mark.parametrize("kind", [VEPUpdate, VaGraMUpdate])
+def test_other_models_learn_values_through_the_gates(kind, relevance):
+    """To a value that does not see a dimension, it does not matter."""
+    closed = Given((1.0, 1.0, 0.0))
+    update = small_update(kind, relevance=closed)
+    state = draw_state(update)
+    other = BATCH._replace(next_observations=BATCH.next_observations + torch.tensor([0, 0, 1.0]))
+    first, second = (
+        update.fit_model(state, update.look_at(state, batch))[0].model for batch in (BATCH, other)
+    )
+    assert torch.equal(first, second)
+    through = small_update(kind, relevance=relevance)
+    evident = state._replace(evidence=EVIDENCE)
+    assert not torch.equal(
+        through.fit_model(evident, through.look_at(evident, BATCH))[0].model, first
+    )
 
 
 @every_relevance
@@ -207,9 +240,9 @@ def test_one_update_looks_through_one_set_of_gates(relevance):
 
 
 def test_given_gates_are_seen_and_their_square_is_the_prior():
-    given = Given((1.0, 0.5, 0.0))
-    assert_close(given.see(EVIDENCE, ONES), torch.tensor([1.0, 0.5, 0.0], dtype=torch.float64))
-    weights = torch.tensor([1.0, 0.25, 0.0], dtype=torch.float64)
+    given = Given((1.0, 0.1, 0.0))
+    assert_close(given.see(EVIDENCE, ONES), torch.tensor([1.0, 0.1, 0.0], dtype=torch.float64))
+    weights = torch.tensor([1.0, 0.01, 0.0], dtype=torch.float64)
     assert_close(prior_of(given), weights * math.sqrt(N) / weights.norm())
     update = small_update(relevance=given)
     assert not update.fit(draw_state(update), BATCH)[0].evidence.any()
@@ -228,20 +261,29 @@ def test_gates_and_prior_can_be_had_apart():
         assert_close(part.observe(*arguments), SENSITIVITY.observe(*arguments))
 
 
-@pytest.mark.parametrize("gates", [(), (0.0, 0.0), (1.0, -0.1), (1.0, 1.1), (1.0, math.nan)])
+@pytest.mark.parametrize(
+    "gates", [(), (0.0, 0.0), (1.0, -0.1), (1.0, 1.1), (1.0, math.nan), 1.0, (1.0, "a")]
+)
 def test_impossible_gates_are_refused(gates):
-    with pytest.raises(ValueError, match="Gates must be from 0 to 1, and one above 0"):
+    with pytest.raises(ValueError, match="Gates must be numbers from 0 to 1, and one above 0"):
         Given(gates)
+
+
+@pytest.mark.parametrize("wrap", [lambda given: given, GatesOnly, PriorOnly])
+@pytest.mark.parametrize("gates", [(1.0,), (1.0, 0.5, 0.2, 0.1)])
+def test_gates_for_another_number_of_dimensions_are_refused(wrap, gates):
+    with pytest.raises(ValueError, match=f"{len(gates)} gates for 3 dimensions: give one each"):
+        small_update(relevance=wrap(Given(gates)))
 
 
 @pytest.mark.parametrize("bound", ["threshold", "floor", "rate"])
 @pytest.mark.parametrize("value", [0.0, -0.1, 1.5, math.nan])
 def test_impossible_sensitivities_are_refused(bound, value):
-    with pytest.raises(ValueError, match=f"The {bound} must be above 0 and at most 1"):
+    with pytest.raises(ValueError, match=f"{bound} must be above 0 and at most 1"):
         CriticSensitivity(**{bound: value})
 
 
-@pytest.mark.parametrize("bound", ["least", "rate"])
+@pytest.mark.parametrize("bound", ["least", "floor", "rate"])
 @pytest.mark.parametrize("value", [0.0, -0.1, 1.5, math.nan])
 def test_impossible_predictabilities_are_refused(bound, value):
     with pytest.raises(ValueError, match="above 0 and at most 1"):

@@ -15,7 +15,9 @@ from cases import (
     draw_state,
     draws,
     every_metric,
+    generator,
     parametrized,
+    small_shipped_update,
     small_update,
 )
 from mbrl_taskmet.agents.model_free import ModelFreeUpdate
@@ -34,7 +36,7 @@ from mbrl_taskmet.linear_solvers import Exact, Identity, NormalEquationCG
 from mbrl_taskmet.metric import Cholesky, ConditionalMetric, Diagonal, UnconditionalMetric
 from mbrl_taskmet.networks import MLP
 from mbrl_taskmet.normalizer import Normalizer
-from mbrl_taskmet.relevance import CriticSensitivity, Predictability
+from mbrl_taskmet.relevance import Predictability
 from mbrl_taskmet.trilevel import ModelBasedUpdate, TaskGradientUpdate, TaskMetUpdate
 
 BATCH, TASK_BATCH = draw_batch(1), draw_batch(2)
@@ -56,12 +58,7 @@ UPDATES = {
     "vagram": small_update(VaGraMUpdate),
     "model_free": small_update(ModelFreeUpdate),
     "predictability": small_update(relevance=Predictability()),
-    "gated": small_update(
-        TaskMetUpdate,
-        UnconditionalMetric(Diagonal(N, largest=5.0)),
-        relevance=CriticSensitivity(),
-        hypergradient=ImplicitGradient(),
-    ),
+    "shipped": small_shipped_update(),
     "taskmet": small_update(TaskMetUpdate, hypergradient=ImplicitGradient()),
     # Few iterations, since on so small and indefinite a system each amplifies rounding tenfold.
     "taskmet_full_hessian": small_update(
@@ -323,6 +320,17 @@ def test_updating_a_population_at_once_is_updating_one_by_one(update):
         assert_close(found, update(*member))
 
 
+def test_the_metric_stays_within_its_bounds():
+    metric = UnconditionalMetric(Diagonal(N, normalize=False, largest=1.5))
+    update = small_update(
+        TaskMetUpdate, metric, hypergradient=ImplicitGradient(), metric_learning_rate=10.0
+    )
+    after, _ = update(update.init(generator(), torch.float64), BATCH, TASK_BATCH)
+    weights = metric.weights(after.metric, None)
+    bounds = torch.tensor([1 / 1.5, 1.5], dtype=torch.float64)
+    assert_close(weights, bounds[(weights > 1).int()])
+
+
 def test_maximum_likelihood_learns_nothing_from_the_task():
     update = small_update(ModelBasedUpdate)
     state = draw_state(update)
@@ -343,7 +351,8 @@ def test_one_unrolled_step_in_the_loop_is_the_identity_solve_times_its_learning_
 @every_update
 def test_reported_model_error_is_the_plain_mean_square(update):
     state = draw_state(update)
-    predicted, _ = ByAutograd(update).predictions(state.model, BATCH)
+    seen = update.look_at(state, BATCH)
+    predicted, _ = ByAutograd(update).predictions(state.model, seen)
     _, info = update(state, BATCH, TASK_BATCH)
     assert_close(info["model_mse"], (predicted - BATCH.next_observations).square().mean())
 

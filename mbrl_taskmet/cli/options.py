@@ -33,6 +33,8 @@ def check_choices(what: str, chosen: Sequence[Any], available: Collection[Any]) 
     Raises:
         ValueError: naming what there is.
     """
+    if not chosen:
+        raise ValueError(f"Choose at least one {what} of {', '.join(map(str, available))}.")
     for choice in chosen:
         if choice not in available:
             raise ValueError(

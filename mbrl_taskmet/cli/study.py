@@ -19,7 +19,10 @@ from mbrl_taskmet.suggestion import did_you_mean
 
 @dataclass(frozen=True)
 class StudyCommand:
-    """Run what is missing of a study, over all cores, then show and draw its results."""
+    """Run what is missing of a study, over all cores, then show and draw its results.
+
+    One command at a time writes to a study's results.
+    """
 
     name: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="NAME")]
     """Of the study."""
@@ -99,4 +102,6 @@ class StudyCommand:
             kinds = {environment.kind for environment in study.environments}
             check_choices("kind of distractors", self.kinds, kinds)
             chosen = [e for e in chosen if e.kind in self.kinds]
+        if not chosen:
+            raise ValueError(f"No environment of the study {study.name} is both: choose others.")
         return replace(study, environments=chosen)

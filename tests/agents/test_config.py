@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from mbrl_taskmet import MLE, TaskMet
+from mbrl_taskmet import MLE, Predictability, TaskMet, relevance
 from mbrl_taskmet.agents import AGENTS
 from mbrl_taskmet.agents.config import AgentConfig, OMDConfig, TaskMetConfig, configure
 from mbrl_taskmet.agents.serialization import decode, encode
@@ -17,6 +17,8 @@ from mbrl_taskmet.linear_solvers import (
     NeumannSeries,
     NormalEquationCG,
 )
+from mbrl_taskmet.metric import Diagonal, UnconditionalMetric
+from mbrl_taskmet.relevance import AllAlike, CriticSensitivity, GatesOnly, Given, PriorOnly
 
 CONFIGS = [agent.config_class for agent in AGENTS.values()]
 
@@ -32,7 +34,8 @@ def test_the_published_preset_has_the_papers_settings(agent_class, make_env):
         "tau": 0.01,
         "temperature": 0.01,
         "exploration_epsilon": 0.1,
-        "normalize_observations": False,
+        "normalize_observations": agent_class is Predictability,  # which is not the paper's
+        "input_scale": 1.0,
         "critic_hidden": (32, 32),
         "model_hidden": (32, 32),
     }
@@ -43,6 +46,8 @@ def test_the_published_preset_has_the_papers_settings(agent_class, make_env):
         assert agent.config.metric_warmup == 5_000
         assert (agent.config.metric, agent.config.metric_hidden) == ("diagonal", None)
         assert agent.config.normalize_metric
+        assert agent.config.largest_weight is None
+        assert agent.config.relevance == AllAlike()
         assert not agent.config.independent_batches
         assert not agent.config.centred_task_gradient
         assert agent.config.hypergradient == ImplicitGradient(
@@ -66,6 +71,7 @@ def test_every_setting_reaches_the_update(make_agent):
         TaskMet, gamma=0.5, tau=0.25, temperature=0.75, learning_rate=1e-1,
         model_learning_rate=1e-2, metric_learning_rate=1e-3, critic_hidden=(3,),
         model_hidden=(4, 5), centred_task_gradient=False, hypergradient=UnrolledGradient(2),
+        relevance=CriticSensitivity(0.3), input_scale=0.4, largest_weight=3.0,
     ).learner.update  # fmt: skip
     assert (update.gamma, update.tau, update.critic.temperature) == (0.5, 0.25, 0.75)
     assert update.critic_learning_rate == 1e-1
@@ -76,6 +82,15 @@ def test_every_setting_reaches_the_update(make_agent):
     assert update.model.reward.sizes == (8, 4, 5, 1)
     assert not update.centred
     assert update.hypergradient == UnrolledGradient(2)
+    assert update.relevance == CriticSensitivity(0.3)
+    assert update.metric == UnconditionalMetric(Diagonal(6, True, 3.0))
+    networks = update.critic.network, update.model.dynamics, update.model.reward
+    assert {network.input_scale for network in networks} == {0.4}
+    assert make_agent(MLE, relevance=AllAlike()).learner.update.relevance == AllAlike()
+    given = Given((1.0, 0, 0, 0, 0, 0))
+    assert make_agent(MLE, relevance=given).learner.update.relevance == given
+    errors = relevance.Predictability(0.1)
+    assert make_agent(Predictability, relevance=errors).learner.update.relevance == errors
 
 
 @pytest.mark.parametrize("estimator", [ImplicitGradient(Exact()), UnrolledGradient()])
@@ -129,12 +144,25 @@ def test_an_unknown_preset_is_refused_with_those_there_are(agent_class, make_age
         ("metric", "diagnal"),
         ("metric_learning_rate", 0),
         ("metric_warmup", -1),
+        *[("largest_weight", value) for value in (0.5, -1, "5", True, float("inf"))],
+        *[("relevance", value) for value in (None, "none", CriticSensitivity)],
+        *[("input_scale", value) for value in (0, -1)],
     ],
 )  # fmt: skip
 def test_a_value_out_of_range_is_refused_by_its_name(make_agent, name, value):
     with pytest.raises(ValueError, match=f"^{name} must be .*; got ") as error:
         make_agent(TaskMet, **{name: value})
     assert repr(value) in one_sentence(error)
+
+
+def test_predictability_takes_no_other_relevance(make_agent):
+    with pytest.raises(ValueError, match=r"^relevance must be an object .*Predictability\(\); got"):
+        make_agent(Predictability, relevance=CriticSensitivity())
+
+
+def test_gates_for_another_environment_are_refused(make_agent):
+    with pytest.raises(ValueError, match="2 gates for 6 dimensions: give one each"):
+        make_agent(TaskMet, relevance=Given((1.0, 1.0)))
 
 
 @pytest.mark.parametrize("config_class", [AgentConfig, *CONFIGS])
@@ -159,6 +187,9 @@ def test_a_configuration_survives_json(config_class, preset):
         {"metric_hidden": ()},
         {"metric_hidden": (4, 4), "metric": "full"},
         {"hypergradient": UnrolledGradient(3, 0.5)},
+        *[{"relevance": chosen}
+          for chosen in (CriticSensitivity(0.2, 0.1), Given((1.0, 0.5)),
+                         GatesOnly(AllAlike()), PriorOnly(Given((0.5,))))],
         *[{"hypergradient": ImplicitGradient(solver, FullHessian(), 0.25)}
           for solver in (ConjugateGradient(2), NeumannSeries(), Identity(), Exact())],
     ],

@@ -159,6 +159,17 @@ def test_acting_sees_what_learning_sees(agent_class, make_agent):
     np.testing.assert_array_equal(actions, values.amin(0).argmax(-1))
 
 
+def test_a_loaded_agent_acts_as_it_sees_now(make_agent, tmp_path):
+    make_agent(TaskMet).learn(80).save(tmp_path / "agent.zip")
+    gated = TaskMet.load(tmp_path / "agent.zip")
+    alike = TaskMet.load(tmp_path / "agent.zip", relevance=AllAlike())
+    scale = gated.learner.state.normalizer.scale
+    assert torch.equal(alike.policy.observation_scale, scale)
+    state = gated.learner.state
+    assert torch.equal(gated.policy.observation_scale, gated.learner.update.see(state, scale))
+    assert not torch.equal(gated.policy.observation_scale, scale)
+
+
 @pytest.mark.slow
 def test_maximum_likelihood_learns_cart_pole():
     env = Monitor(gym.make("CartPole-v1"))

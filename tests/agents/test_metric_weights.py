@@ -118,6 +118,13 @@ def test_reading_the_weights_does_not_change_the_run(make_agent, snapshot, diffe
     assert differences(snapshot(unread), snapshot(read)) == []
 
 
+def test_distractors_without_any_weight_are_infinitely_lighter():
+    weights = MetricWeights(tuple("abc"), np.array([2.0, 0.0, 0.0]))
+    found = weights.separation([False, True, True])
+    assert found.real_over_distractor_ratio == math.inf
+    assert found.ranking_auc == 1.0
+
+
 def test_equal_weights_share_a_rank():
     weights = MetricWeights(tuple("abcde"), np.array([2.0, 5.0, 2.0, 1.0, 5.0]))
     assert weights.ranks.tolist() == [3, 1, 3, 5, 1]

@@ -9,6 +9,7 @@ from rich.console import Console
 from mbrl_taskmet.agents import MLEConfig, TaskMetConfig
 from mbrl_taskmet.cli.main import main
 from mbrl_taskmet.cli.study import StudyCommand
+from mbrl_taskmet.relevance import Given
 from mbrl_taskmet.runs.baselines import DQNRun
 from mbrl_taskmet.runs.environments import EnvironmentConfig
 from mbrl_taskmet.studies import STUDIES
@@ -159,12 +160,25 @@ def test_a_study_can_be_done_in_parts():
     [
         ({"variants": ("mlee",)}, "no variant 'mlee': choose of mle, taskmet"),
         ({"num_distractors": (7,)}, "no number of distractors 7: choose of 2"),
+        ({"variants": ()}, "Choose at least one variant of mle, taskmet"),
         ({"kinds": ("redundant",)}, "no kind of distractors 'redundant': choose of gaussian"),
     ],
 )
 def test_a_part_that_a_study_does_not_have_is_refused(option, complaint):
     with pytest.raises(ValueError, match=complaint):
         StudyCommand("tiny", **option).part_of(TINY)
+
+
+def test_told_agents_know_the_real_dimensions_and_no_others():
+    study = STUDIES["oracles"]
+    for variant, run in study.runs():
+        if not variant.startswith("true metric") and variant != "true gates":
+            continue
+        k, known = run.environment.num_distractors, run.hyperparameters.relevance
+        given = known if isinstance(known, Given) else known.relevance
+        assert given.given == (1.0,) * 4 + (0.0,) * k
+        mask = run.environment.make(1, 0).get_attr("distractor_mask")[0]
+        assert [gate == 0 for gate in given.given] == list(mask)
 
 
 def test_panels_tell_environments_apart():

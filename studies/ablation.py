@@ -1,0 +1,34 @@
+"""What does each ingredient of TaskMet add?"""
+
+from dataclasses import replace
+
+from ..agents import TaskMetConfig
+from ..relevance import GatesOnly, PriorOnly
+from ..runs.environments import EnvironmentConfig
+from .paper import COLUMNS
+from .study import Study
+
+_SHIPPED = TaskMetConfig()
+_RELEVANCE = _SHIPPED.relevance
+
+ABLATION = Study(
+    name="ablation",
+    question="What does each ingredient of TaskMet add, by leaving it out?",
+    variants={
+        "taskmet": _SHIPPED,
+        "no hypergradient": replace(_SHIPPED, metric_warmup=10**9),
+        "no gates": replace(_SHIPPED, relevance=PriorOnly(_RELEVANCE)),
+        "no prior": replace(_SHIPPED, relevance=GatesOnly(_RELEVANCE)),
+        "input scale 1": replace(_SHIPPED, input_scale=1.0),
+        "no bound on weights": replace(_SHIPPED, largest_weight=None),
+        "one batch for both": replace(_SHIPPED, independent_batches=False),
+        "whole error": replace(_SHIPPED, centred_task_gradient=False),
+    },
+    environments=[
+        EnvironmentConfig(num_distractors=128, kind=kind) for kind in ("autoregressive", "gaussian")
+    ],
+    timesteps=50_000,
+    seeds=range(5),
+    columns=COLUMNS,
+    panel=("distractor_kind", "num_distractors"),
+)
