@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from ..agents import TaskMetConfig
+from ..agents import MLEConfig, TaskMetConfig
 from ..relevance import GatesOnly, PriorOnly
 from ..runs.environments import EnvironmentConfig
 from .paper import COLUMNS
@@ -16,7 +16,8 @@ ABLATION = Study(
     question="What does each ingredient of TaskMet add, by leaving it out?",
     variants={
         "taskmet": _SHIPPED,
-        "no hypergradient": replace(_SHIPPED, metric_warmup=10**9),
+        # Maximum likelihood through the same gates, under the prior alone.
+        "no hypergradient": MLEConfig(relevance=_RELEVANCE, input_scale=_SHIPPED.input_scale),
         "no gates": replace(_SHIPPED, relevance=PriorOnly(_RELEVANCE)),
         "no prior": replace(_SHIPPED, relevance=GatesOnly(_RELEVANCE)),
         "input scale 1": replace(_SHIPPED, input_scale=1.0),
