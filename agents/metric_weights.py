@@ -41,7 +41,7 @@ class MetricWeights:
         """One line for each dimension, heaviest first."""
         width = max(len(name) for name in self.names)
         return "\n".join(
-            f"{entry['rank']:>4}  {name:<{width}}  {entry['weight']:.3f}"
+            f"{entry['rank']:>4}  {name:<{width}}  {entry['weight']:#.3g}"
             for name, entry in self.as_dict().items()
         )
 
@@ -55,7 +55,7 @@ class MetricWeights:
         longest = 30 / max(self.weights.max(), np.finfo(float).tiny)
         for name, entry in list(self.as_dict().items())[:rows]:
             bar = "█" * round(entry["weight"] * longest)
-            table.add_row(str(entry["rank"]), name, f"{entry['weight']:.3f}", bar)
+            table.add_row(str(entry["rank"]), name, f"{entry['weight']:#.3g}", bar)
         if rows is not None and rows < len(self.names):
             table.caption = f"{len(self.names) - rows} more dimensions not shown"
         return table
