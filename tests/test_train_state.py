@@ -30,11 +30,17 @@ def test_zero_gradient_at_rest_leaves_the_parameters():
     assert torch.equal(stepped, parameters)
 
 
+BATCH = draws(3)(5, 6)
+
+
 def test_fresh_state_starts_at_rest_with_a_target_of_its_own():
     normal = draws()
     model, critic, metric = normal(4), normal(2, 3), normal(5)
-    state = train_state(model, critic, metric)
+    state = train_state(model, critic, metric, 6)
     assert torch.equal(state.target_critic, critic)
+    assert not state.evidence.any()
+    assert state.evidence.shape == state.normalizer.mean.shape == (6,)
+    assert torch.equal(state.normalizer(BATCH), BATCH)
     assert state.target_critic.data_ptr() != critic.data_ptr()
     for parameters, optimizer in [
         (state.model, state.model_optimizer),
