@@ -169,7 +169,7 @@ def draw_by_number(study: Study, rows: Sequence[Row], path: Path) -> None:
             label=f"{variant} ({seeds} seeds)",
         )
     for method, returns in study.published.items():
-        axis.plot(list(returns), list(returns.values()), "x:", color="gray", label=method)
+        axis.plot(list(returns), list(returns.values()), "x:", linewidth=1, label=method)
     axis.set_xscale("symlog", base=2, linthresh=16)
     axis.set_xticks([0, 16, 32, 64, 128, 256, 512], ["0", "16", "32", "64", "128", "256", "512"])
     axis.set(
