@@ -16,7 +16,7 @@ from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, TrainFr
 
 from ..batch import Batch
 from ..compilation import Compile, should_compile
-from ..dynamics import DynamicsModel, model_inputs
+from ..dynamics import DynamicsModel
 from ..metric import Diagonal, Metric, UnconditionalMetric
 from ..trilevel import Info, ModelBasedUpdate
 from .checked import CheckedAlgorithm
@@ -277,11 +277,9 @@ class ModelBasedAlgorithm(CheckedAlgorithm):
                 f"This {type(self).__name__} has no experience to predict: let it learn, or give "
                 "it its own with load_replay_buffer first."
             )
-        learner, batch = self.learner, self._experience()
-        inputs = model_inputs(batch.observations, batch.actions)
+        model, parameters = self.learner.update.model, self.learner.state.model
         with torch.no_grad():
-            model = learner.update.model.linearize(learner.state.model, inputs)
-            errors = (model.next_observations - batch.next_observations).square().mean(0)
+            errors = model.prediction_errors(parameters, self._experience())
         return errors.cpu().double().numpy()
 
     def _experience(self) -> Batch:

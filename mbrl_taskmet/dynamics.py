@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from mbrl_taskmet.batch import Batch
 from mbrl_taskmet.networks import MLP, Linearization, Network
 
 
@@ -55,6 +56,12 @@ class DynamicsModel:
         return ModelLinearization(
             self.dynamics.linearize(dynamics, inputs), self.reward.linearize(reward, inputs)
         )
+
+    def prediction_errors(self, parameters: Tensor, batch: Batch) -> Tensor:
+        """Mean squared error of ŝ′ in each dimension over a batch, shape (n,)."""
+        inputs = model_inputs(batch.observations, batch.actions)
+        predicted = self.linearize(parameters, inputs).next_observations
+        return (predicted - batch.next_observations).square().mean(0)
 
 
 def model_inputs(observations: Tensor, actions: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from mbrl_taskmet.batch import Batch
 from mbrl_taskmet.critic import Critic
-from mbrl_taskmet.dynamics import DynamicsModel, model_inputs
+from mbrl_taskmet.dynamics import DynamicsModel
 from mbrl_taskmet.metric import Metric
 from mbrl_taskmet.train_state import TrainState
 
@@ -162,9 +162,7 @@ class Predictability(GatedRelevance):
         self, model: DynamicsModel, critic: Critic, state: TrainState, batch: Batch
     ) -> Tensor:
         """The errors join the running mean; zero at first, so that all gates start open."""
-        inputs = model_inputs(batch.observations, batch.actions)
-        predicted = model.linearize(state.model, inputs).next_observations
-        errors = (predicted - batch.next_observations).square().mean(0)
+        errors = model.prediction_errors(state.model, batch)
         return torch.lerp(state.evidence, errors, self.rate)
 
     def gates(self, evidence: Tensor) -> Tensor:
@@ -213,8 +211,8 @@ class Given(GatedRelevance):
 
 
 @dataclass(frozen=True)
-class GatesOnly(Relevance):
-    """Another relevance without its prior.
+class PartOfRelevance(Relevance):
+    """A part of another relevance, which gathers the evidence.
 
     Attributes:
         relevance: the other one.
@@ -231,6 +229,11 @@ class GatesOnly(Relevance):
     ) -> Tensor:
         """As the other."""
         return self.relevance.observe(model, critic, state, batch)
+
+
+@dataclass(frozen=True)
+class GatesOnly(PartOfRelevance):
+    """Another relevance without its prior."""
 
     def see(self, evidence: Tensor, observations: Tensor) -> Tensor:
         """As the other."""
@@ -238,24 +241,8 @@ class GatesOnly(Relevance):
 
 
 @dataclass(frozen=True)
-class PriorOnly(Relevance):
-    """Another relevance without its gates.
-
-    Attributes:
-        relevance: the other one.
-    """
-
-    relevance: Relevance
-
-    def check(self, num_dimensions: int) -> None:
-        """As the other."""
-        self.relevance.check(num_dimensions)
-
-    def observe(
-        self, model: DynamicsModel, critic: Critic, state: TrainState, batch: Batch
-    ) -> Tensor:
-        """As the other."""
-        return self.relevance.observe(model, critic, state, batch)
+class PriorOnly(PartOfRelevance):
+    """Another relevance without its gates."""
 
     def scale(self, evidence: Tensor, metric: Metric) -> Metric:
         """As the other."""

@@ -116,6 +116,8 @@ def _interval(summary: Summary) -> str:
 def draw(study: Study, rows: Sequence[Row], path: Path) -> None:
     """Draw return and separation over the steps: the interquartile mean, and every seed.
 
+    Where others published returns, a second picture `*_by_number.png` compares the final ones.
+
     Args:
         study: whose results they are.
         rows: the results.
@@ -141,6 +143,8 @@ def draw(study: Study, rows: Sequence[Row], path: Path) -> None:
         for axis in (returns, ratios):
             axis.set(xlabel="environment steps")
     figure.savefig(path, dpi=120)
+    if study.published:
+        draw_by_number(study, rows, path.with_name(f"{path.stem}_by_number.png"))
 
 
 def draw_by_number(study: Study, rows: Sequence[Row], path: Path) -> None:

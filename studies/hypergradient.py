@@ -9,6 +9,7 @@ is thus also measured by how far its question is from the shipped one.
 import csv
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -250,7 +251,7 @@ def _grouped(rows: Sequence[Row]) -> dict[tuple[str, str], list[Row]]:
 
 def measured(hyperparameters: MLEConfig | TaskMetConfig) -> Callable[..., HypergradientRun]:
     """What makes a run that measures while it trains."""
-    return lambda **options: HypergradientRun(hyperparameters, **options)
+    return partial(HypergradientRun, hyperparameters)
 
 
 HYPERGRADIENT = Study(

@@ -11,16 +11,10 @@ from ..agents import (
 from ..agents.config import configure
 from ..runs.baselines import DQNRun
 from ..runs.environments import EnvironmentConfig
-from .study import Study
+from .study import LABELS, Study
 
 COLUMNS = (
-    "study",
-    "agent",
-    "variant",
-    "distractor_kind",
-    "num_distractors",
-    "model_hidden",
-    "seed",
+    *LABELS,
     "timesteps",
     "episode_return",
     "model_mse_real",

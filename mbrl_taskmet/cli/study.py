@@ -12,7 +12,6 @@ from mbrl_taskmet.cli.options import check_choices, check_positive, check_seeds
 from mbrl_taskmet.runs.parallel import train_all
 from mbrl_taskmet.runs.training import Run
 from mbrl_taskmet.studies import STUDIES
-from mbrl_taskmet.studies.figures import draw_by_number
 from mbrl_taskmet.studies.study import Study
 from mbrl_taskmet.suggestion import did_you_mean
 
@@ -78,8 +77,6 @@ class StudyCommand:
         if rows:
             console.print(study.table(study, rows))
             study.draw(study, rows, path.with_suffix(".png"))
-            if study.published:
-                draw_by_number(study, rows, path.with_name(f"{path.stem}_by_number.png"))
         else:
             console.print(f"There are no results in {path}.")
         return 1 if failures else 0
