@@ -117,7 +117,10 @@ class Learner:
         for name in OBSERVED:
             setattr(self._observed, name, state_dict[name].cpu().numpy().copy())
         tensors = iter([state_dict[name].to(expected[name]) for name in _flatten(self.state)])
-        self.state = _map(lambda _: next(tensors), self.state)
+        state = _map(lambda _: next(tensors), self.state)
+        # Judged as this agent does, whatever relevance it was saved with.
+        sight = self.update.relevance.judge(state.sight.evidence)
+        self.state = state._replace(sight=sight)
 
 
 def _flatten(state: TrainState) -> dict[str, Tensor]:

@@ -53,14 +53,15 @@ class SoftQ:
         """V(s)."""
         return ValueOfState(self.network.linearize(parameters, observations), self.temperature)
 
-    def value_gradients(self, parameters: Tensor, observations: Tensor) -> Tensor:
-        """∇_s Σ_a π(a | s) Q_j(s, a) with π = softmax(min_j Q_j / α) held fixed.
+    def agreed_sensitivity(self, parameters: Tensor, observations: Tensor) -> Tensor:
+        """mean_B[∂_s Q_j ∂_s Q_k] over pairs of different critics: (J, P), (B, n) → (n,).
 
-        (J, P), (B, n) → (J, B, n): one for each critic, not only for the smaller one.
+        Of Σ_a π(a | s) Q_j(s, a), one for each critic, with their common policy
+        π = softmax(min_j Q_j / α) held fixed.
         """
         network = self.network.linearize(parameters, observations)
         policy = torch.softmax(network.outputs.amin(0) / self.temperature, -1)
-        return network.input_vjp(policy.expand_as(network.outputs))
+        return network.input_agreement(policy.expand_as(network.outputs))
 
 
 class ChosenActionLinearization:

@@ -45,5 +45,5 @@ class Critic(Protocol):
     def linearize_value(self, parameters: Tensor, observations: Tensor) -> ValueLinearization:
         """V(s), ready for products with ∂V/∂s."""
 
-    def value_gradients(self, parameters: Tensor, observations: Tensor) -> Tensor:
-        """∇_s of each critic's own value under the common policy: (J, P), (B, n) → (J, B, n)."""
+    def agreed_sensitivity(self, parameters: Tensor, observations: Tensor) -> Tensor:
+        """mean_B[∂_s Q_j ∂_s Q_k] over pairs of different critics: (J, P), (B, n) → (n,)."""

@@ -7,6 +7,7 @@ few matrix products on cached activations. The parameters of a network are one f
 that solvers and optimisers are plain linear algebra.
 """
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -233,6 +234,19 @@ class MLPLinearization:
     def input_vjp(self, cotangent: Tensor) -> Tensor:
         """(∂f/∂x)ᵀ c: (…, B, outputs) → (…, B, inputs)."""
         return self._cotangents(cotangent)[0] @ self._layers[0][..., :-1, :].mT
+
+    def input_agreement(self, cotangent: Tensor) -> Tensor:
+        """mean_b[x̄_jb ∘ x̄_kb] over pairs j ≠ k of an ensemble: (J, B, outputs) → (inputs,).
+
+        x̄_j = (∂f_j/∂x)ᵀ c_j is W_j d_j with d_j the cotangents above the first layer W_j, and the
+        sum over the batch the diagonal of W_j (d_jᵀ d_k) W_kᵀ: no work grows with the batch times
+        the inputs.
+        """
+        above = self._cotangents(cotangent)[0]
+        first = self._layers[0][..., :-1, :]
+        pairs = list(itertools.combinations(range(len(above)), 2))
+        sums = [((first[j] @ (above[j].mT @ above[k])) * first[k]).sum(-1) for j, k in pairs]
+        return torch.stack(sums).mean(0) / cotangent.shape[-2]
 
     def curvature_vjp(self, tangent: Tensor, cotangent: Tensor) -> Tensor:
         """∇_θ⟨c, J(θ) u⟩: the directional derivative of `vjp` with its cotangent held fixed."""

@@ -2,8 +2,8 @@
 
 The hypergradient asks the right question of every dimension, but through one noisy batch at a
 time, and to a critic that drowns in distracting inputs it says nothing. A relevance is a cheap and
-steady answer, kept as a running mean by dimension (`TrainState.evidence`). Its gates multiply what
-model and critic see, its prior multiplies the metric.
+steady answer, kept as a running mean by dimension: a `Sight`, whose gates multiply what model and
+critic see, and whose prior multiplies the metric.
 """
 
 import math
@@ -15,8 +15,7 @@ from torch import Tensor
 from mbrl_taskmet.batch import Batch
 from mbrl_taskmet.critic import Critic
 from mbrl_taskmet.dynamics import DynamicsModel
-from mbrl_taskmet.metric import Metric
-from mbrl_taskmet.train_state import TrainState
+from mbrl_taskmet.train_state import Sight, TrainState
 
 
 class Relevance:
@@ -33,15 +32,22 @@ class Relevance:
         self, model: DynamicsModel, critic: Critic, state: TrainState, batch: Batch
     ) -> Tensor:
         """The running evidence after a batch as `ModelBasedUpdate.look_at` shows it, shape (n,)."""
-        return state.evidence
+        return state.sight.evidence
 
-    def see(self, evidence: Tensor, observations: Tensor) -> Tensor:
-        """Observations through the gates: (n,), (…, n) → (…, n), linear and diagonal."""
-        return observations
+    def gates(self, evidence: Tensor) -> Tensor:
+        """From 0 for a dimension that is not seen to 1, shape (n,)."""
+        return torch.ones_like(evidence)
 
-    def scale(self, evidence: Tensor, metric: Metric) -> Metric:
-        """D^½ Λ D^½, the metric with the prior's weights D."""
-        return metric
+    def prior(self, evidence: Tensor, gates: Tensor) -> Tensor:
+        """An error counts by the square of what is seen of it: shape (n,), up to a factor."""
+        return gates.square()
+
+    def judge(self, evidence: Tensor) -> Sight:
+        """What follows from the evidence; the prior rescaled to the norm of the identity."""
+        gates = self.gates(evidence)
+        prior = self.prior(evidence, gates)
+        norm = torch.linalg.vector_norm(prior)
+        return Sight(evidence, gates, prior * (math.sqrt(prior.shape[-1]) / norm))
 
 
 @dataclass(frozen=True)
@@ -49,30 +55,8 @@ class AllAlike(Relevance):
     """Every dimension matters: nothing is gated, and the metric has no prior."""
 
 
-class GatedRelevance(Relevance):
-    """A relevance that is given by its gates, whose square is the prior unless it has another."""
-
-    def gates(self, evidence: Tensor) -> Tensor:
-        """From 0 for a dimension that is not seen to 1, shape (n,)."""
-        raise NotImplementedError
-
-    def prior(self, evidence: Tensor) -> Tensor:
-        """An error counts by the square of what is seen of it: shape (n,), up to a factor."""
-        return self.gates(evidence).square()
-
-    def see(self, evidence: Tensor, observations: Tensor) -> Tensor:
-        """Multiply each dimension by its gate."""
-        return self.gates(evidence) * observations
-
-    def scale(self, evidence: Tensor, metric: Metric) -> Metric:
-        """D^½ Λ D^½ with D the prior, rescaled to the norm of the identity."""
-        prior = self.prior(evidence)
-        norm: Tensor = torch.linalg.vector_norm(prior)
-        return metric.scaled(prior * (math.sqrt(prior.shape[-1]) / norm))
-
-
 @dataclass(frozen=True)
-class CriticSensitivity(GatedRelevance):
+class CriticSensitivity(Relevance):
     """A dimension matters as far as two critics agree that the value depends on it.
 
     To first order the task loss is mean_B[(γ m ∇V·(ŝ′ − s′))²], which a diagonal metric
@@ -116,13 +100,10 @@ class CriticSensitivity(GatedRelevance):
         Raises:
             ValueError: if there is only one critic.
         """
-        gradients = critic.value_gradients(state.target_critic, batch.observations)
-        number = gradients.shape[0]
-        if number < 2:
+        if state.target_critic.shape[0] < 2:
             raise ValueError("CriticSensitivity compares critics: use an ensemble of two or more.")
-        # The sum over all pairs of different critics, by the square of the sum.
-        pairs = gradients.sum(0).square() - gradients.square().sum(0)
-        return torch.lerp(state.evidence, pairs.mean(0) / (number * (number - 1)), self.rate)
+        agreed = critic.agreed_sensitivity(state.target_critic, batch.observations)
+        return torch.lerp(state.sight.evidence, agreed, self.rate)
 
     def gates(self, evidence: Tensor) -> Tensor:
         """The gates g, shape (n,)."""
@@ -135,7 +116,7 @@ class CriticSensitivity(GatedRelevance):
 
 
 @dataclass(frozen=True)
-class Predictability(GatedRelevance):
+class Predictability(Relevance):
     """A dimension matters as far as the model can predict it: nothing of the task.
 
     With mse_i the running error of the standardised dimension, the gates are 1 − mse_i and the
@@ -163,19 +144,19 @@ class Predictability(GatedRelevance):
     ) -> Tensor:
         """The errors join the running mean; zero at first, so that all gates start open."""
         errors = model.prediction_errors(state.model, batch)
-        return torch.lerp(state.evidence, errors, self.rate)
+        return torch.lerp(state.sight.evidence, errors, self.rate)
 
     def gates(self, evidence: Tensor) -> Tensor:
         """What is predictable, 1 − mse: shape (n,)."""
         return (1 - evidence).clamp_min(self.floor)
 
-    def prior(self, evidence: Tensor) -> Tensor:
+    def prior(self, evidence: Tensor, gates: Tensor) -> Tensor:
         """The errors' inverse, 1 / mse: shape (n,)."""
         return 1 / evidence.clamp_min(self.least)
 
 
 @dataclass(frozen=True)
-class Given(GatedRelevance):
+class Given(Relevance):
     """A dimension matters as far as somebody knows beforehand: an oracle, or a user.
 
     Attributes:
@@ -235,18 +216,22 @@ class PartOfRelevance(Relevance):
 class GatesOnly(PartOfRelevance):
     """Another relevance without its prior."""
 
-    def see(self, evidence: Tensor, observations: Tensor) -> Tensor:
+    def gates(self, evidence: Tensor) -> Tensor:
         """As the other."""
-        return self.relevance.see(evidence, observations)
+        return self.relevance.gates(evidence)
+
+    def prior(self, evidence: Tensor, gates: Tensor) -> Tensor:
+        """All alike."""
+        return torch.ones_like(evidence)
 
 
 @dataclass(frozen=True)
 class PriorOnly(PartOfRelevance):
     """Another relevance without its gates."""
 
-    def scale(self, evidence: Tensor, metric: Metric) -> Metric:
+    def prior(self, evidence: Tensor, gates: Tensor) -> Tensor:
         """As the other."""
-        return self.relevance.scale(evidence, metric)
+        return self.relevance.prior(evidence, self.relevance.gates(evidence))
 
 
 def _check_shares(**shares: float) -> None:

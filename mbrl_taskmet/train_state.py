@@ -55,6 +55,20 @@ def adam_step(
     return parameters - change, AdamState(first, second, steps)
 
 
+class Sight(NamedTuple):
+    """What is seen of each dimension, and how much it counts, as a `Relevance` judges.
+
+    Attributes:
+        evidence: shape (n,), the running mean behind the judgement; zero where none is kept.
+        gates: shape (n,), by which model and critic see a dimension.
+        prior: shape (n,), by which the metric weighs it, beside what it learns.
+    """
+
+    evidence: Tensor
+    gates: Tensor
+    prior: Tensor
+
+
 class TrainState(NamedTuple):
     """All that one update reads and returns.
 
@@ -68,8 +82,7 @@ class TrainState(NamedTuple):
         metric_optimizer: Adam's state for φ.
         normalizer: through which model, critic and metric see observations; whoever gathers
             experience sets it, and no update changes it.
-        evidence: shape (n,), the running mean from which a `Relevance` draws each dimension's
-            gate and prior weight; zero where none is kept.
+        sight: what model and critic see of each dimension.
     """
 
     model: Tensor
@@ -80,10 +93,10 @@ class TrainState(NamedTuple):
     critic_optimizer: AdamState
     metric_optimizer: AdamState
     normalizer: Normalizer
-    evidence: Tensor
+    sight: Sight
 
 
-def train_state(model: Tensor, critic: Tensor, metric: Tensor, num_dimensions: int) -> TrainState:
+def train_state(model: Tensor, critic: Tensor, metric: Tensor, sight: Sight) -> TrainState:
     """A fresh state: target critic equal to critic, optimisers at rest, nothing normalised."""
     return TrainState(
         model=model,
@@ -93,6 +106,6 @@ def train_state(model: Tensor, critic: Tensor, metric: Tensor, num_dimensions: i
         model_optimizer=adam_init(model),
         critic_optimizer=adam_init(critic),
         metric_optimizer=adam_init(metric),
-        normalizer=identity_like(model, num_dimensions),
-        evidence=model.new_zeros(num_dimensions),
+        normalizer=identity_like(model, sight.evidence.shape[-1]),
+        sight=sight,
     )

@@ -59,11 +59,12 @@ class ModelBasedUpdate:
 
     def init(self, generator: torch.Generator, dtype: torch.dtype = torch.float32) -> TrainState:
         """Draw a fresh state."""
+        nothing_known = torch.zeros(self.model.num_observations, dtype=dtype)
         return train_state(
             self.model.init(generator, dtype),
             self.critic.init(generator, dtype),
             self.metric.init(generator, dtype),
-            self.model.num_observations,
+            self.relevance.judge(nothing_known),
         )
 
     def __call__(
@@ -105,11 +106,11 @@ class ModelBasedUpdate:
 
         A diagonal linear map, so that it also carries gradients in what is seen back.
         """
-        return self.relevance.see(state.evidence, observations)
+        return state.sight.gates * observations
 
     def metric_at(self, state: TrainState) -> Metric:
         """Λ with its prior."""
-        return self.relevance.scale(state.evidence, self.metric)
+        return self.metric.scaled(state.sight.prior)
 
     def _fit(self, state: TrainState, batch: Batch) -> tuple[TrainState, Info]:
         state, model_info = self.fit_model(state, batch)
@@ -119,7 +120,7 @@ class ModelBasedUpdate:
     def _gather_evidence(self, state: TrainState, batch: Batch) -> TrainState:
         """Last, so that one update looks through one set of gates."""
         evidence = self.relevance.observe(self.model, self.critic, state, batch)
-        return state._replace(evidence=evidence)
+        return state._replace(sight=self.relevance.judge(evidence))
 
     def fit_model(self, state: TrainState, batch: Batch) -> tuple[TrainState, Info]:
         """θ ← Adam on L_pred(θ, φ)."""

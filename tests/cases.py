@@ -17,7 +17,7 @@ from mbrl_taskmet.dynamics import DynamicsModel
 from mbrl_taskmet.hypergradient import FullHessian, ImplicitGradient, PredictionProblem
 from mbrl_taskmet.metric import Cholesky, ConditionalMetric, Diagonal, Scaled, UnconditionalMetric
 from mbrl_taskmet.networks import MLP
-from mbrl_taskmet.relevance import CriticSensitivity, Predictability
+from mbrl_taskmet.relevance import CriticSensitivity
 from mbrl_taskmet.trilevel import ModelBasedUpdate, TaskMetUpdate
 
 N, A, B = 3, 2, 12
@@ -195,13 +195,8 @@ def draw_state(update, seed=5):
     return state._replace(
         target_critic=behind,
         metric=draw_metric(update.metric, seed),
-        evidence=draws(seed + 1)(N).abs() if gathers(update.relevance) else state.evidence,
+        sight=update.relevance.judge(draws(seed + 1)(N).abs()),
     )
-
-
-def gathers(relevance):
-    """Whether a relevance keeps evidence."""
-    return isinstance(relevance, CriticSensitivity | Predictability)
 
 
 @dataclass(frozen=True)

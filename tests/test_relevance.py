@@ -25,7 +25,6 @@ from mbrl_taskmet.agents.vep import VEPUpdate
 from mbrl_taskmet.dynamics import model_inputs
 from mbrl_taskmet.hypergradient import GaussNewton, ImplicitGradient, PredictionProblem
 from mbrl_taskmet.linear_solvers import Exact
-from mbrl_taskmet.metric import Diagonal, UnconditionalMetric
 from mbrl_taskmet.networks import MLP
 from mbrl_taskmet.normalizer import Normalizer
 from mbrl_taskmet.relevance import (
@@ -49,20 +48,25 @@ every_relevance = parametrized(
 
 
 def gates_of(relevance):
-    return relevance.see(EVIDENCE, ONES)
+    return relevance.judge(EVIDENCE).gates
 
 
-def prior_of(relevance, evidence=EVIDENCE):
-    metric = UnconditionalMetric(Diagonal(N))
-    return relevance.scale(evidence, metric).weights(metric.init(generator(), torch.float64), None)
+def prior_of(relevance):
+    return relevance.judge(EVIDENCE).prior
+
+
+def seeing(relevance, state):
+    """A state that has gathered the evidence."""
+    return state._replace(sight=relevance.judge(EVIDENCE))
 
 
 def test_if_all_are_alike_nothing_is_gated_weighed_or_gathered():
     update = small_update(relevance=AllAlike())
-    state = draw_state(update)
-    assert AllAlike().see(EVIDENCE, BATCH.observations) is BATCH.observations
-    assert AllAlike().scale(EVIDENCE, update.metric) is update.metric
-    assert not update.fit(state, BATCH)[0].evidence.any()
+    state = update.init(generator(), torch.float64)
+    assert torch.equal(update.look_at(state, BATCH).observations, BATCH.observations)
+    phi = state.metric
+    assert torch.equal(update.metric_at(state).weights(phi, None), update.metric.weights(phi, None))
+    assert not update.fit(state, BATCH)[0].sight.evidence.any()
 
 
 def test_sensitivity_gates_are_the_closed_form():
@@ -88,7 +92,7 @@ def test_disagreement_between_critics_closes_a_gate_to_its_floor():
 
 def test_predictability_gates_and_weighs_by_the_error():
     assert_close(gates_of(Predictability()), 1 - EVIDENCE)
-    assert_close(Predictability(floor=0.2).see(1 + EVIDENCE, ONES), 0.2 * ONES)
+    assert_close(Predictability(floor=0.2).gates(1 + EVIDENCE), 0.2 * ONES)
     weights = 1 / torch.tensor([0.1, 0.5, 0.11], dtype=torch.float64)
     assert_close(prior_of(Predictability(least=0.1)), weights * math.sqrt(N) / weights.norm())
 
@@ -97,7 +101,7 @@ def test_predictability_gates_and_weighs_by_the_error():
 def test_sensitivity_is_the_mean_product_of_two_critics_gradients(num_critics):
     update = small_update()
     critic = SoftQ(update.critic.network, 0.5, num_critics)
-    state = draw_state(update)._replace(evidence=EVIDENCE)
+    state = seeing(SENSITIVITY, draw_state(update))
     omega = critic.init(generator(3), torch.float64)
     policy = torch.softmax(critic.action_values(omega, BATCH.observations).amin(0) / 0.5, -1)
     gradients = []
@@ -117,9 +121,10 @@ def test_untrained_critics_do_not_agree_on_average(input_scale):
     """The product has mean zero up to chance, and is smaller than the square of either."""
     n = 2_000
     critic = SoftQ(MLP((n, 32, 32, 2), input_scale), 0.01)
-    gradients = critic.value_gradients(critic.init(generator(), torch.float64), draws()(64, n))
-    agreement = (gradients[0] * gradients[1]).mean(0)
-    square = gradients.square().mean((0, 1))
+    omega, observations = critic.init(generator(), torch.float64), draws()(64, n)
+    agreement = critic.agreed_sensitivity(omega, observations)
+    square = torch.stack([critic.agreed_sensitivity(w.repeat(2, 1), observations) for w in omega])
+    square = square.mean(0)
     assert agreement.mean().abs() < 4 * agreement.std() / math.sqrt(n)
     assert agreement.mean().abs() < 0.05 * square.mean()
     assert agreement.abs().mean() < 0.75 * square.mean()
@@ -137,7 +142,7 @@ def test_one_critic_cannot_agree():
 
 def test_predictability_observes_the_models_errors():
     update = small_update(relevance=Predictability(rate=0.25))
-    state = draw_state(update)._replace(evidence=EVIDENCE)
+    state = seeing(update.relevance, draw_state(update))
     predicted, _ = ByAutograd(update).predictions(state.model, BATCH)
     errors = (predicted - BATCH.next_observations).square().mean(0)
     found = update.relevance.observe(update.model, update.critic, state, BATCH)
@@ -147,7 +152,7 @@ def test_predictability_observes_the_models_errors():
 def test_networks_see_the_state_through_the_gates_and_the_model_predicts_it_whole():
     normalizer = Normalizer(mean=0.3 * draws(8)(N), scale=1 + draws(9)(N).abs())
     update = small_update(relevance=SENSITIVITY)
-    state = draw_state(update)._replace(evidence=EVIDENCE, normalizer=normalizer)
+    state = seeing(update.relevance, draw_state(update))._replace(normalizer=normalizer)
     seen = update.look_at(state, BATCH)
     assert_close(seen.observations, gates_of(SENSITIVITY) * normalizer(BATCH.observations))
     assert_close(seen.next_observations, normalizer(BATCH.next_observations))
@@ -166,7 +171,7 @@ def test_other_models_learn_values_through_the_gates(kind, relevance):
     )
     assert torch.equal(first, second)
     through = small_update(kind, relevance=relevance)
-    evident = state._replace(evidence=EVIDENCE)
+    evident = seeing(relevance, state)
     assert not torch.equal(
         through.fit_model(evident, through.look_at(evident, BATCH))[0].model, first
     )
@@ -175,7 +180,7 @@ def test_other_models_learn_values_through_the_gates(kind, relevance):
 @every_relevance
 def test_critic_learns_from_gated_states(relevance):
     update = small_update(relevance=relevance)
-    state = draw_state(update)._replace(evidence=EVIDENCE)
+    state = seeing(update.relevance, draw_state(update))
     reference, seen = ByAutograd(update, gates_of(relevance)), update.look_at(state, BATCH)
     after, _ = update.fit_critic(state, seen)
     omega = state.critic.clone().requires_grad_()
@@ -188,7 +193,7 @@ def test_critic_learns_from_gated_states(relevance):
 @pytest.mark.parametrize("centred", [True, False])
 def test_task_gradient_through_gates_is_that_of_autograd(relevance, centred):
     update = small_update(TaskGradientUpdate, relevance=relevance, centred=centred)
-    state = draw_state(update)._replace(evidence=EVIDENCE)
+    state = seeing(update.relevance, draw_state(update))
     seen = update.look_at(state, BATCH)
     expected = ByAutograd(update, gates_of(relevance)).task_gradient(state, seen)
     assert expected.norm() > 1e-3
@@ -204,7 +209,7 @@ def test_metric_steps_along_the_dense_hypergradient_under_the_prior(relevance, m
         relevance=relevance,
         hypergradient=ImplicitGradient(Exact(), GaussNewton(), 0.5),
     )
-    state = draw_state(update)._replace(evidence=EVIDENCE)
+    state = seeing(update.relevance, draw_state(update))
     batch, task_batch = update.look_at(state, BATCH), update.look_at(state, TASK_BATCH)
     after, _ = update.learn_from_task(state, batch, task_batch)
     problem = PredictionProblem(
@@ -226,26 +231,27 @@ def test_metric_steps_along_the_dense_hypergradient_under_the_prior(relevance, m
 def test_one_update_looks_through_one_set_of_gates(relevance):
     """New evidence counts from the next update on."""
     update = small_update(TaskMetUpdate, relevance=relevance, hypergradient=ImplicitGradient())
-    state = draw_state(update)._replace(evidence=EVIDENCE)
+    state = seeing(update.relevance, draw_state(update))
     after, _ = update(state, BATCH, TASK_BATCH)
     batch, task_batch = update.look_at(state, BATCH), update.look_at(state, TASK_BATCH)
     fitted, _ = update.fit(state, BATCH)
-    expected, _ = update.learn_from_task(fitted._replace(evidence=EVIDENCE), batch, task_batch)
+    expected, _ = update.learn_from_task(seeing(relevance, fitted), batch, task_batch)
     assert_close(after.metric, expected.metric)
     assert_close(
-        after.evidence,
-        relevance.observe(update.model, update.critic, fitted._replace(evidence=EVIDENCE), batch),
+        after.sight.evidence,
+        relevance.observe(update.model, update.critic, seeing(relevance, fitted), batch),
     )
-    assert not torch.isclose(after.evidence, EVIDENCE).any()
+    assert not torch.isclose(after.sight.evidence, EVIDENCE).any()
 
 
 def test_given_gates_are_seen_and_their_square_is_the_prior():
     given = Given((1.0, 0.1, 0.0))
-    assert_close(given.see(EVIDENCE, ONES), torch.tensor([1.0, 0.1, 0.0], dtype=torch.float64))
+    assert_close(gates_of(given), torch.tensor([1.0, 0.1, 0.0], dtype=torch.float64))
     weights = torch.tensor([1.0, 0.01, 0.0], dtype=torch.float64)
     assert_close(prior_of(given), weights * math.sqrt(N) / weights.norm())
     update = small_update(relevance=given)
-    assert not update.fit(draw_state(update), BATCH)[0].evidence.any()
+    state = update.init(generator(), torch.float64)
+    assert not update.fit(state, BATCH)[0].sight.evidence.any()
 
 
 def test_gates_and_prior_can_be_had_apart():
@@ -255,7 +261,7 @@ def test_gates_and_prior_can_be_had_apart():
     assert_close(gates_of(prior), ONES)
     assert_close(prior_of(prior), prior_of(SENSITIVITY))
     update = small_update()
-    state = draw_state(update)._replace(evidence=EVIDENCE)
+    state = seeing(update.relevance, draw_state(update))
     arguments = update.model, update.critic, state, BATCH
     for part in (gates, prior):
         assert_close(part.observe(*arguments), SENSITIVITY.observe(*arguments))

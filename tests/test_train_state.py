@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from cases import assert_close, draws
+from mbrl_taskmet.relevance import AllAlike
 from mbrl_taskmet.train_state import adam_init, adam_step, train_state
 
 
@@ -36,10 +37,9 @@ BATCH = draws(3)(5, 6)
 def test_fresh_state_starts_at_rest_with_a_target_of_its_own():
     normal = draws()
     model, critic, metric = normal(4), normal(2, 3), normal(5)
-    state = train_state(model, critic, metric, 6)
+    state = train_state(model, critic, metric, AllAlike().judge(torch.zeros(6)))
     assert torch.equal(state.target_critic, critic)
-    assert not state.evidence.any()
-    assert state.evidence.shape == state.normalizer.mean.shape == (6,)
+    assert state.normalizer.mean.shape == (6,)
     assert torch.equal(state.normalizer(BATCH), BATCH)
     assert state.target_critic.data_ptr() != critic.data_ptr()
     for parameters, optimizer in [

@@ -87,7 +87,7 @@ def test_weights_are_the_metrics_times_the_prior(make_agent):
     relevance = CriticSensitivity(threshold=0.3, floor=0.05)
     agent = make_agent(TaskMet, relevance=relevance)
     evidence = torch.tensor([0.5, 0.1, 0.3, -0.1, 0.0, 0.05])
-    agent.learner.state = agent.learner.state._replace(evidence=evidence)
+    agent.learner.state = agent.learner.state._replace(sight=relevance.judge(evidence))
     share = evidence.clamp_min(0).double() / 0.5
     prior = (0.05 + 0.95 * share**2 / (share**2 + 0.3**2)) ** 2
     expected = prior * math.sqrt(6) / prior.norm() * softplus(RAW.double())
