@@ -18,13 +18,15 @@ from ..batch import Batch
 from ..compilation import Compile, should_compile
 from ..dynamics import DynamicsModel
 from ..metric import Diagonal, Metric, UnconditionalMetric
-from ..trilevel import Info, ModelBasedUpdate
+from ..train_state import Info
+from ..trilevel import ModelBasedUpdate
+from .acting import LearnedPolicy
 from .checked import CheckedAlgorithm
 from .config import AgentConfig, Preset, configure
 from .finite import check_losses
 from .learner import Learner
 from .metric_weights import MetricWeights
-from .policies import SoftQPolicy
+from .policies import POLICIES
 from .replay import TransitionBuffer
 
 NORMALIZER_INTERVAL = 100
@@ -38,9 +40,10 @@ class ModelBasedAlgorithm(CheckedAlgorithm):
     """A Stable-Baselines3 algorithm whose learning is a `ModelBasedUpdate`.
 
     Args:
-        policy: `"MlpPolicy"` or a policy class with the interface of `SoftQPolicy`.
-        env: an environment with a flat Box observation and Discrete actions, its id, or a
-            vectorised environment.
+        policy: `"MlpPolicy"`, which is what `POLICIES` has for the action space, or a class of
+            that kind.
+        env: an environment with a flat Box observation and Discrete or flat, bounded Box actions,
+            its id, or a vectorised environment.
         preset: `"default"`, or `"published"` for the paper's settings.
         gradient_steps: updates after each step of the environment; −1 for as many as
             environments stepped.
@@ -58,9 +61,10 @@ class ModelBasedAlgorithm(CheckedAlgorithm):
         ValueError: for a value out of range or a space that is not supported.
     """
 
-    policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {"MlpPolicy": SoftQPolicy}
+    policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {"MlpPolicy": LearnedPolicy}
     config_class: ClassVar[type[AgentConfig]]
-    policy: SoftQPolicy
+    policy: LearnedPolicy
+    policy_class: type[LearnedPolicy]
     replay_buffer: TransitionBuffer
     learner: Learner
     compile: Compile
@@ -130,13 +134,9 @@ class ModelBasedAlgorithm(CheckedAlgorithm):
         if self.saved_by != type(self).__name__:
             raise ValueError(f"it was saved by {self.saved_by}")
         config, policy_kwargs, action_space = self.config, self.policy_kwargs, self.action_space
-        self.policy_kwargs = {
-            "net_arch": config.critic_hidden,
-            "temperature": config.temperature,
-            "exploration_epsilon": config.exploration_epsilon,
-            "input_scale": config.input_scale,
-            **policy_kwargs,
-        }
+        if self.policy_class is LearnedPolicy:
+            self.policy_class = POLICIES[type(action_space)]
+        self.policy_kwargs = {**self.policy_class.settings(config), **policy_kwargs}
         random_actions = copy.deepcopy(action_space)
         super()._setup_model()
         # Kept as given, so that a configuration changed at loading is not overruled.
@@ -173,7 +173,7 @@ class ModelBasedAlgorithm(CheckedAlgorithm):
         return {
             "model": DynamicsModel.of_capacity(
                 self.num_dimensions,
-                self.policy.num_actions,
+                self.replay_buffer.action_size,
                 config.model_hidden,
                 config.input_scale,
             ),
@@ -220,10 +220,7 @@ class ModelBasedAlgorithm(CheckedAlgorithm):
 
     def _show_to_policy(self) -> None:
         """Let the policy act on what was learned."""
-        state = self.learner.state
-        self.policy.critic_parameters = state.critic
-        self.policy.observation_mean, scale = state.normalizer
-        self.policy.observation_scale = self.learner.update.see(state, scale)
+        self.policy.show(self.learner.state)
 
     def _store_transition(self, *args: Any, **kwargs: Any) -> None:
         super()._store_transition(*args, **kwargs)

@@ -11,8 +11,8 @@ from torch import Tensor
 from ..batch import Batch
 from ..compilation import CompiledFunction
 from ..normalizer import Normalizer
-from ..train_state import TrainState
-from ..trilevel import Info, ModelBasedUpdate
+from ..train_state import Info, TrainState
+from ..trilevel import ModelBasedUpdate
 
 FEWEST_OBSERVED = 50
 """Observations before their spread decides anything; that of a few says little."""

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ..batch import Batch
-from ..train_state import TrainState
-from ..trilevel import Info, ModelBasedUpdate, TaskGradientUpdate
+from ..train_state import Info, TrainState
+from ..trilevel import ModelBasedUpdate, TaskGradientUpdate
 from .base import ModelBasedAlgorithm
 from .config import AgentConfig, OMDConfig
 

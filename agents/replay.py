@@ -44,12 +44,11 @@ class TransitionBuffer(ReplayBuffer):
         # The base class's arrays stay empty: its size is set after it has made them.
         super().__init__(n_envs, observation_space, action_space, device, n_envs)
         self.buffer_size = max(buffer_size // n_envs, 1)
-        self.num_actions = (
-            int(action_space.n)
-            if isinstance(action_space, spaces.Discrete)
-            else int(np.prod(action_space.shape or ()))
-        )
-        self._widths = [self.obs_shape[0], self.num_actions, 1, self.obs_shape[0], 1]
+        if isinstance(action_space, spaces.Discrete):
+            self.action_size, self._noise_size = int(action_space.n), 0
+        else:
+            self.action_size = self._noise_size = self.action_dim
+        self._widths = [self.obs_shape[0], self.action_size, 1, self.obs_shape[0], 1]
         self._rows = _reserve(self.buffer_size, n_envs, sum(self._widths))
         ends = np.cumsum(self._widths)
         self._columns = [slice(e - w, e) for e, w in zip(ends, self._widths, strict=True)]
@@ -87,9 +86,9 @@ class TransitionBuffer(ReplayBuffer):
     def _encode(self, action: np.ndarray) -> np.ndarray:
         if isinstance(self.action_space, spaces.Discrete):
             index = action.reshape(self.n_envs, 1) - self.action_space.start
-            one_hot: np.ndarray = index == np.arange(self.num_actions)
+            one_hot: np.ndarray = index == np.arange(self.action_size)
             return one_hot
-        return action.reshape(self.n_envs, self.num_actions)
+        return action.reshape(self.n_envs, self.action_size)
 
     def __getstate__(self) -> dict[str, Any]:
         """Of the rows only those that are filled, so that a file is no larger than its content."""
@@ -122,9 +121,11 @@ class TransitionBuffer(ReplayBuffer):
             self.size() * self.n_envs, (number * batch_size,), generator=generator
         )
         sampled = rows.index_select(0, index).to(self.device)
-        return [self._batch(part, env) for part in torch.split(sampled, batch_size)]
+        noise = torch.randn(len(index), self._noise_size, generator=generator).to(self.device)
+        parts = (torch.split(drawn, batch_size) for drawn in (sampled, noise))
+        return [self._batch(rows, noise, env) for rows, noise in zip(*parts, strict=True)]
 
-    def _batch(self, rows: Tensor, env: VecNormalize | None) -> Batch:
+    def _batch(self, rows: Tensor, noise: Tensor, env: VecNormalize | None) -> Batch:
         observations, actions, rewards, next_observations, terminations = torch.split(
             rows, self._widths, -1
         )
@@ -135,12 +136,18 @@ class TransitionBuffer(ReplayBuffer):
             ).to(rows)
             rewards = torch.as_tensor(env.normalize_reward(rewards.cpu().numpy())).to(rows)
         return Batch(
-            observations, actions, rewards.squeeze(-1), next_observations, terminations.squeeze(-1)
+            observations,
+            actions,
+            rewards.squeeze(-1),
+            next_observations,
+            terminations.squeeze(-1),
+            noise,
         )
 
     def zeros(self) -> Batch:
         """A batch of one transition in which everything is zero."""
-        return self._batch(torch.zeros_like(self._rows[0, :1], device=self.device), None)
+        row = torch.zeros_like(self._rows[0, :1], device=self.device)
+        return self._batch(row, row.new_zeros(1, self._noise_size), None)
 
     def sample(self, batch_size: int, env: VecNormalize | None = None) -> ReplayBufferSamples:
         """Draw one batch in Stable-Baselines3's format, with torch's global generator."""

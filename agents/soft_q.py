@@ -8,8 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from mbrl_taskmet.critic import share_of_lowest
 from mbrl_taskmet.losses import soft_value
 from mbrl_taskmet.networks import MLP, MLPLinearization
+from mbrl_taskmet.train_state import Info
 
 
 @dataclass(frozen=True)
@@ -49,19 +51,33 @@ class SoftQ:
         """Q_j(s, a) of the actions taken, one-hot of shape (B, A)."""
         return ChosenActionLinearization(self.network.linearize(parameters, observations), actions)
 
-    def linearize_value(self, parameters: Tensor, observations: Tensor) -> "ValueOfState":
+    def init_policy(self, generator: torch.Generator, dtype: torch.dtype = torch.float32) -> Tensor:
+        """Nothing: the policy softmax(min_j Q_j / α) has no parameters of its own."""
+        return torch.zeros(0, dtype=dtype)
+
+    def policy_gradient(
+        self, parameters: Tensor, policy: Tensor, observations: Tensor, noise: Tensor
+    ) -> tuple[Tensor, Info]:
+        """Nothing to learn."""
+        return policy, {}
+
+    def linearize_value(
+        self, parameters: Tensor, policy: Tensor, observations: Tensor, noise: Tensor
+    ) -> "ValueOfState":
         """V(s)."""
         return ValueOfState(self.network.linearize(parameters, observations), self.temperature)
 
-    def agreed_sensitivity(self, parameters: Tensor, observations: Tensor) -> Tensor:
-        """mean_B[∂_s Q_j ∂_s Q_k] over pairs of different critics: (J, P), (B, n) → (n,).
+    def agreed_sensitivity(
+        self, parameters: Tensor, policy: Tensor, observations: Tensor, noise: Tensor
+    ) -> Tensor:
+        """mean_B[∂_s Q_j ∂_s Q_k] over pairs of different critics, shape (n,).
 
         Of Σ_a π(a | s) Q_j(s, a), one for each critic, with their common policy
         π = softmax(min_j Q_j / α) held fixed.
         """
         network = self.network.linearize(parameters, observations)
-        policy = torch.softmax(network.outputs.amin(0) / self.temperature, -1)
-        return network.input_agreement(policy.expand_as(network.outputs))
+        probabilities = torch.softmax(network.outputs.amin(0) / self.temperature, -1)
+        return network.input_agreement(probabilities.expand_as(network.outputs))
 
 
 class ChosenActionLinearization:
@@ -90,13 +106,8 @@ class ValueOfState:
         self.outputs = soft_value(network.outputs, temperature)
 
     def input_vjp(self, cotangent: Tensor) -> Tensor:
-        """C ∂V/∂s, with ∂V/∂Q_j(s, a) the softmax of the smallest Q where j has it: (B,) → (B, n).
-
-        Where several critics agree they share the gradient, as in `torch.amin`.
-        """
+        """C ∂V/∂s; ∂V/∂Q_j(s, a) is the softmax of the smallest Q where j has it. (B,) → (B, n)."""
         values = self._network.outputs
-        lowest = values.amin(0)
-        has_lowest = (values == lowest).to(values.dtype)
-        policy = torch.softmax(lowest / self._temperature, -1)
-        weight = has_lowest / has_lowest.sum(0) * policy
+        policy = torch.softmax(values.amin(0) / self._temperature, -1)
+        weight = share_of_lowest(values) * policy
         return self._network.input_vjp(cotangent.unsqueeze(-1) * weight).sum(0)

@@ -20,9 +20,16 @@ def check_spaces(observation_space: spaces.Space[Any], action_space: spaces.Spac
         )
     if observation_space.shape[0] == 0:
         raise ValueError("The observation space has no dimensions: there is nothing to learn.")
-    if not isinstance(action_space, spaces.Discrete):
+    if isinstance(action_space, spaces.Discrete):
+        return
+    if not isinstance(action_space, spaces.Box) or len(action_space.shape) != 1:
         raise ValueError(
-            f"The action space {action_space} is not Discrete: offer a finite set of actions "
+            f"The action space {action_space} is neither Discrete nor a flat Box: offer one of "
+            "them through gymnasium.wrappers.TransformAction."
+        )
+    if not np.issubdtype(action_space.dtype, np.floating) or not action_space.is_bounded():
+        raise ValueError(
+            f"The action space {action_space} is not one of bounded real numbers: bound it "
             "through gymnasium.wrappers.TransformAction."
         )
 

@@ -38,7 +38,7 @@ class TaskMet(ModelBasedAlgorithm):
         )
         if config.metric_hidden is None:
             return UnconditionalMetric(form)
-        inputs = num_dimensions + self.policy.num_actions
+        inputs = num_dimensions + self.replay_buffer.action_size
         return ConditionalMetric(
             form, MLP((inputs, *config.metric_hidden, form.identity().numel()))
         )

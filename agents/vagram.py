@@ -27,8 +27,7 @@ class VaGraMUpdate(ModelBasedUpdate):
         Rescaled to a mean of one over the batch, so that the model's rate does not depend on the
         scale of the value.
         """
-        seen = self.see(state, batch.next_observations)
-        value = self.critic.linearize_value(state.target_critic, seen)
+        value = self.next_values(state, batch, batch.next_observations)
         gradient = self.see(state, value.input_vjp(torch.ones_like(value.outputs)))
         sensitivity = gradient.square()
         return sensitivity / sensitivity.mean().clamp_min(torch.finfo(sensitivity.dtype).tiny)

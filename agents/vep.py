@@ -5,8 +5,8 @@ from typing import ClassVar
 
 from ..batch import Batch
 from ..dynamics import model_inputs
-from ..train_state import TrainState
-from ..trilevel import Info, ModelBasedUpdate
+from ..train_state import Info, TrainState
+from ..trilevel import ModelBasedUpdate
 from .base import ModelBasedAlgorithm
 from .config import AgentConfig, VEPConfig
 
@@ -23,7 +23,7 @@ class VEPUpdate(ModelBasedUpdate):
         """
         model = self.model.linearize(state.model, model_inputs(batch.observations, batch.actions))
         predicted, actual = (
-            self.critic.linearize_value(state.target_critic, self.see(state, observations))
+            self.next_values(state, batch, observations)
             for observations in (model.next_observations, batch.next_observations)
         )
         value_errors = (1 - batch.terminations) * (predicted.outputs - actual.outputs)

@@ -74,4 +74,5 @@ def random_batch(batch_size: int, num_dimensions: int, generator: torch.Generato
         rewards=torch.ones(batch_size),
         next_observations=0.9 * observations + 0.1 * normal(),
         terminations=(torch.rand(batch_size, generator=generator) < 0.05).float(),
+        noise=torch.zeros(batch_size, 0),
     )

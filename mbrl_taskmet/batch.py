@@ -6,7 +6,7 @@ from torch import Tensor
 
 
 class Batch(NamedTuple):
-    """Transitions (s, a, r, s′, 1 − m), one per row.
+    """Transitions (s, a, r, s′, 1 − m, ε), one per row.
 
     Attributes:
         observations: s, shape (B, n).
@@ -17,6 +17,8 @@ class Batch(NamedTuple):
             observation, not the first one of the next episode.
         terminations: 1 − m, shape (B,): 1.0 where the episode *terminated* in s′ and 0.0
             elsewhere. A time limit truncates and does not terminate: its value bootstraps.
+        noise: ε, shape (B, e): standard normal numbers by which a policy draws its action in s
+            and in s′; none of them (e = 0) for one that needs no draw.
     """
 
     observations: Tensor
@@ -24,3 +26,4 @@ class Batch(NamedTuple):
     rewards: Tensor
     next_observations: Tensor
     terminations: Tensor
+    noise: Tensor

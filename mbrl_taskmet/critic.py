@@ -5,6 +5,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from mbrl_taskmet.train_state import Info
+
 
 class CriticLinearization(Protocol):
     """Q_j(s, a) of an ensemble of J critics around one ω and one batch."""
@@ -21,7 +23,7 @@ class CriticLinearization(Protocol):
 
 
 class ValueLinearization(Protocol):
-    """V(s) of the critics around one ω and one batch."""
+    """V(s) of the critics under their policy, around one ω, one ψ and one batch."""
 
     @property
     def outputs(self) -> Tensor:
@@ -32,18 +34,43 @@ class ValueLinearization(Protocol):
 
 
 class Critic(Protocol):
-    """An ensemble of critics Q_j(s, a) and the soft value V(s) they imply."""
+    """An ensemble of critics Q_j(s, a), the policy that they teach, and their soft value V(s).
+
+    What the policy has of its own is ψ, a flat vector: empty if it follows from the critics.
+    Where it is stochastic it draws by ε, standard normal numbers of shape (B, e).
+    """
 
     def init(self, generator: torch.Generator, dtype: torch.dtype = torch.float32) -> Tensor:
         """Draw ω, shape (J, P)."""
+
+    def init_policy(self, generator: torch.Generator, dtype: torch.dtype = torch.float32) -> Tensor:
+        """Draw ψ."""
 
     def linearize(
         self, parameters: Tensor, observations: Tensor, actions: Tensor
     ) -> CriticLinearization:
         """Q_j(s, a), ready for products with ∂Q/∂ω."""
 
-    def linearize_value(self, parameters: Tensor, observations: Tensor) -> ValueLinearization:
+    def linearize_value(
+        self, parameters: Tensor, policy: Tensor, observations: Tensor, noise: Tensor
+    ) -> ValueLinearization:
         """V(s), ready for products with ∂V/∂s."""
 
-    def agreed_sensitivity(self, parameters: Tensor, observations: Tensor) -> Tensor:
-        """mean_B[∂_s Q_j ∂_s Q_k] over pairs of different critics: (J, P), (B, n) → (n,)."""
+    def policy_gradient(
+        self, parameters: Tensor, policy: Tensor, observations: Tensor, noise: Tensor
+    ) -> tuple[Tensor, Info]:
+        """The gradient in ψ of what the policy lowers, ψ's shape, and scalars to log."""
+
+    def agreed_sensitivity(
+        self, parameters: Tensor, policy: Tensor, observations: Tensor, noise: Tensor
+    ) -> Tensor:
+        """mean_B[∂_s Q_j ∂_s Q_k] over pairs of different critics, shape (n,)."""
+
+
+def share_of_lowest(values: Tensor) -> Tensor:
+    """∂ min_j Q_j / ∂Q_j: one for the lowest, shared where several agree, as in `torch.amin`.
+
+    (J, …) → (J, …).
+    """
+    is_lowest = (values == values.amin(0)).to(values.dtype)
+    return is_lowest / is_lowest.sum(0)

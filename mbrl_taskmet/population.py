@@ -7,8 +7,8 @@ import torch
 from torch.utils._pytree import tree_map
 
 from mbrl_taskmet.batch import Batch
-from mbrl_taskmet.train_state import TrainState
-from mbrl_taskmet.trilevel import Info, ModelBasedUpdate
+from mbrl_taskmet.train_state import Info, TrainState
+from mbrl_taskmet.trilevel import ModelBasedUpdate
 
 Tensors = TypeVar("Tensors", TrainState, Batch)
 

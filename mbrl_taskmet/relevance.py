@@ -102,7 +102,9 @@ class CriticSensitivity(Relevance):
         """
         if state.target_critic.shape[0] < 2:
             raise ValueError("CriticSensitivity compares critics: use an ensemble of two or more.")
-        agreed = critic.agreed_sensitivity(state.target_critic, batch.observations)
+        agreed = critic.agreed_sensitivity(
+            state.target_critic, state.policy, batch.observations, batch.noise
+        )
         return torch.lerp(state.sight.evidence, agreed, self.rate)
 
     def gates(self, evidence: Tensor) -> Tensor:

@@ -7,6 +7,9 @@ from torch import Tensor
 
 from mbrl_taskmet.normalizer import Normalizer, identity_like
 
+Info = dict[str, Tensor]
+"""Scalars that an update reports, by the name under which they are logged."""
+
 
 class AdamState(NamedTuple):
     """Adam's running moments of the gradient, and the number of steps taken."""
@@ -76,9 +79,11 @@ class TrainState(NamedTuple):
         model: θ, the dynamics network's parameters and then the reward network's.
         critic: ω, shape (J, P) for an ensemble of J critics.
         target_critic: ω̄, the Polyak average of ω.
+        policy: ψ, what the policy has of its own; empty where it follows from the critic.
         metric: φ.
         model_optimizer: Adam's state for θ.
         critic_optimizer: Adam's state for ω.
+        policy_optimizer: Adam's state for ψ.
         metric_optimizer: Adam's state for φ.
         normalizer: through which model, critic and metric see observations; whoever gathers
             experience sets it, and no update changes it.
@@ -88,23 +93,29 @@ class TrainState(NamedTuple):
     model: Tensor
     critic: Tensor
     target_critic: Tensor
+    policy: Tensor
     metric: Tensor
     model_optimizer: AdamState
     critic_optimizer: AdamState
+    policy_optimizer: AdamState
     metric_optimizer: AdamState
     normalizer: Normalizer
     sight: Sight
 
 
-def train_state(model: Tensor, critic: Tensor, metric: Tensor, sight: Sight) -> TrainState:
+def train_state(
+    model: Tensor, critic: Tensor, policy: Tensor, metric: Tensor, sight: Sight
+) -> TrainState:
     """A fresh state: target critic equal to critic, optimisers at rest, nothing normalised."""
     return TrainState(
         model=model,
         critic=critic,
         target_critic=critic.clone(),
+        policy=policy,
         metric=metric,
         model_optimizer=adam_init(model),
         critic_optimizer=adam_init(critic),
+        policy_optimizer=adam_init(policy),
         metric_optimizer=adam_init(metric),
         normalizer=identity_like(model, sight.evidence.shape[-1]),
         sight=sight,

@@ -1,10 +1,10 @@
 """The tri-level loop: min_φ L_task(ω*(θ*(φ))), one step on each level.
 
 `ModelBasedUpdate` is the frame that all agents share: a step on the model, a step on the critic
-in that model, and a step that the task asks for. What an agent does otherwise than maximum
-likelihood it says by overriding `fit_model` or `learn_from_task`; `TaskMetUpdate` does the
-latter, with the metric. An update is a pure function of tensors: no hidden state, no autograd
-tape, no decision that depends on a number.
+in that model and on its policy, and a step that the task asks for. What an agent does otherwise
+than maximum likelihood it says by overriding `fit_model` or `learn_from_task`; `TaskMetUpdate`
+does the latter, with the metric. An update is a pure function of tensors: no hidden state, no
+autograd tape, no decision that depends on a number.
 """
 
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from mbrl_taskmet.batch import Batch
-from mbrl_taskmet.critic import Critic, CriticLinearization
+from mbrl_taskmet.critic import Critic, CriticLinearization, ValueLinearization
 from mbrl_taskmet.dynamics import DynamicsModel, model_inputs
 from mbrl_taskmet.hypergradient import (
     Hypergradient,
@@ -24,10 +24,7 @@ from mbrl_taskmet.linear_solvers import LinearSolver
 from mbrl_taskmet.losses import bellman_error, bellman_target, prediction_loss
 from mbrl_taskmet.metric import Metric
 from mbrl_taskmet.relevance import AllAlike, Relevance
-from mbrl_taskmet.train_state import TrainState, adam_step, train_state
-
-Info = dict[str, Tensor]
-"""Scalars that an update reports, by the name under which they are logged."""
+from mbrl_taskmet.train_state import Info, TrainState, adam_step, train_state
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +39,7 @@ class ModelBasedUpdate:
         gamma: γ, the discount.
         tau: τ, the step of Polyak averaging.
         model_learning_rate: Adam's step size for θ.
-        critic_learning_rate: Adam's step size for ω.
+        critic_learning_rate: Adam's step size for ω and ψ.
     """
 
     model: DynamicsModel
@@ -63,6 +60,7 @@ class ModelBasedUpdate:
         return train_state(
             self.model.init(generator, dtype),
             self.critic.init(generator, dtype),
+            self.critic.init_policy(generator, dtype),
             self.metric.init(generator, dtype),
             self.relevance.judge(nothing_known),
         )
@@ -88,7 +86,7 @@ class ModelBasedUpdate:
         return self._gather_evidence(state, batch), info | task_info
 
     def fit(self, state: TrainState, batch: Batch) -> tuple[TrainState, Info]:
-        """The two inner levels alone: the model, and the critic in the model."""
+        """The two inner levels alone: the model, and the critic with its policy in the model."""
         batch = self.look_at(state, batch)
         state, info = self._fit(state, batch)
         return self._gather_evidence(state, batch), info
@@ -115,7 +113,8 @@ class ModelBasedUpdate:
     def _fit(self, state: TrainState, batch: Batch) -> tuple[TrainState, Info]:
         state, model_info = self.fit_model(state, batch)
         state, critic_info = self.fit_critic(state, batch)
-        return state, model_info | critic_info
+        state, policy_info = self.fit_policy(state, batch)
+        return state, model_info | critic_info | policy_info
 
     def _gather_evidence(self, state: TrainState, batch: Batch) -> TrainState:
         """Last, so that one update looks through one set of gates."""
@@ -167,17 +166,30 @@ class ModelBasedUpdate:
     def critic_targets(self, state: TrainState, batch: Batch) -> Tensor:
         """What the critic learns in the model, y(θ) = r̂ + γ m V̄(ŝ′): shape (B,)."""
         model = self.model.linearize(state.model, model_inputs(batch.observations, batch.actions))
-        next_values = self.critic.linearize_value(
-            state.target_critic, self.see(state, model.next_observations)
-        )
+        next_values = self.next_values(state, batch, model.next_observations)
         return bellman_target(model.rewards, batch.terminations, next_values.outputs, self.gamma)
 
     def true_targets(self, state: TrainState, batch: Batch) -> Tensor:
         """What the environment says, y = r + γ m V̄(s′): shape (B,)."""
-        next_values = self.critic.linearize_value(
-            state.target_critic, self.see(state, batch.next_observations)
-        )
+        next_values = self.next_values(state, batch, batch.next_observations)
         return bellman_target(batch.rewards, batch.terminations, next_values.outputs, self.gamma)
+
+    def next_values(
+        self, state: TrainState, batch: Batch, next_observations: Tensor
+    ) -> ValueLinearization:
+        """V̄ of next states, predicted or true, as the critic sees them."""
+        seen = self.see(state, next_observations)
+        return self.critic.linearize_value(state.target_critic, state.policy, seen, batch.noise)
+
+    def fit_policy(self, state: TrainState, batch: Batch) -> tuple[TrainState, Info]:
+        """ψ ← Adam on what the critic teaches the policy, at the critic's rate."""
+        gradient, info = self.critic.policy_gradient(
+            state.critic, state.policy, batch.observations, batch.noise
+        )
+        parameters, optimizer = adam_step(
+            state.policy, gradient, state.policy_optimizer, self.critic_learning_rate
+        )
+        return state._replace(policy=parameters, policy_optimizer=optimizer), info
 
     def weights(self, state: TrainState, batch: Batch) -> Tensor:
         """How much the error of each dimension counts: shape (n,), or (B, n) if by transition."""
@@ -223,9 +235,7 @@ class TaskGradientUpdate(ModelBasedUpdate):
         targets = self.true_targets(state, batch)
         inputs = model_inputs(batch.observations, batch.actions)
         model = self.model.linearize(state.model, inputs)
-        model_values = self.critic.linearize_value(
-            state.target_critic, self.see(state, model.next_observations)
-        )
+        model_values = self.next_values(state, batch, model.next_observations)
         model_targets = bellman_target(
             model.rewards, batch.terminations, model_values.outputs, self.gamma
         )

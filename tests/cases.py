@@ -49,6 +49,7 @@ def draw_batch(seed=0, rows=B):
         rewards=normal(rows),
         next_observations=normal(rows, N),
         terminations=(torch.arange(rows) % 4 == 0).double(),
+        noise=torch.zeros(rows, 0, dtype=torch.float64),
     )
 
 

@@ -122,8 +122,10 @@ def test_untrained_critics_do_not_agree_on_average(input_scale):
     n = 2_000
     critic = SoftQ(MLP((n, 32, 32, 2), input_scale), 0.01)
     omega, observations = critic.init(generator(), torch.float64), draws()(64, n)
-    agreement = critic.agreed_sensitivity(omega, observations)
-    square = torch.stack([critic.agreed_sensitivity(w.repeat(2, 1), observations) for w in omega])
+    agreement = critic.agreed_sensitivity(omega, None, observations, None)
+    square = torch.stack(
+        [critic.agreed_sensitivity(w.repeat(2, 1), None, observations, None) for w in omega]
+    )
     square = square.mean(0)
     assert agreement.mean().abs() < 4 * agreement.std() / math.sqrt(n)
     assert agreement.mean().abs() < 0.05 * square.mean()

@@ -11,6 +11,11 @@ UPDATE = small_update()
 CRITIC, REFERENCE = UPDATE.critic, ByAutograd(UPDATE)
 BATCH = draw_batch()
 OMEGA = CRITIC.init(generator(), torch.float64)
+PSI = CRITIC.init_policy(generator(), torch.float64)
+
+
+def value_at(omega, observations, critic=CRITIC):
+    return critic.linearize_value(omega, PSI, observations, BATCH.noise)
 
 
 def distinct(omega):
@@ -34,7 +39,7 @@ every_tie = pytest.mark.parametrize("tie", [distinct, tied, half_tied])
 
 @every_tie
 def test_value_is_the_closed_form(tie):
-    found = CRITIC.linearize_value(tie(OMEGA), BATCH.observations).outputs
+    found = value_at(tie(OMEGA), BATCH.observations).outputs
     assert_close(found, REFERENCE.value(tie(OMEGA), BATCH.observations))
 
 
@@ -43,7 +48,7 @@ def test_gradient_of_the_value_in_the_state_is_that_of_autograd(tie):
     omega, cotangent = tie(OMEGA), draws()(len(BATCH.rewards))
     observations = BATCH.observations.clone().requires_grad_()
     (expected,) = torch.autograd.grad(REFERENCE.value(omega, observations), observations, cotangent)
-    found = CRITIC.linearize_value(omega, observations.detach()).input_vjp(cotangent)
+    found = value_at(omega, observations.detach()).input_vjp(cotangent)
     assert_close(found, expected)
 
 
@@ -53,7 +58,7 @@ def test_gradient_at_a_tie_of_all_critics_is_that_of_any_one(num_critics):
     cotangent = draws()(len(BATCH.rewards))
 
     def gradient(omega):
-        return critic.linearize_value(omega, BATCH.observations).input_vjp(cotangent)
+        return value_at(omega, BATCH.observations, critic).input_vjp(cotangent)
 
     assert_close(gradient(OMEGA[:1].repeat(num_critics, 1)), gradient(OMEGA[:1]))
 
@@ -76,6 +81,12 @@ def test_products_with_the_critics_jacobian_are_those_of_autograd():
 
     assert_close(found.jvp(tangent), torch.func.jvp(chosen, (OMEGA,), (tangent,))[1])
     assert_close(found.vjp(cotangent), torch.func.vjp(chosen, OMEGA)[1](cotangent)[0])
+
+
+def test_the_policy_follows_from_the_critics_and_has_nothing_to_learn():
+    gradient, info = CRITIC.policy_gradient(OMEGA, PSI, BATCH.observations, BATCH.noise)
+    assert gradient.shape == PSI.shape == (0,)
+    assert info == {}
 
 
 def test_critics_of_an_ensemble_differ():

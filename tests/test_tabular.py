@@ -71,7 +71,12 @@ def every_transition():
     one_hot = identity(2)
     rewards = REWARD[states, actions]
     return Batch(
-        one_hot[states], one_hot[actions], rewards, one_hot[following], torch.zeros_like(rewards)
+        one_hot[states],
+        one_hot[actions],
+        rewards,
+        one_hot[following],
+        torch.zeros_like(rewards),
+        rewards.new_zeros(len(rewards), 0),
     )
 
 

@@ -36,8 +36,8 @@ BATCH = draws(3)(5, 6)
 
 def test_fresh_state_starts_at_rest_with_a_target_of_its_own():
     normal = draws()
-    model, critic, metric = normal(4), normal(2, 3), normal(5)
-    state = train_state(model, critic, metric, AllAlike().judge(torch.zeros(6)))
+    model, critic, policy, metric = normal(4), normal(2, 3), normal(2), normal(5)
+    state = train_state(model, critic, policy, metric, AllAlike().judge(torch.zeros(6)))
     assert torch.equal(state.target_critic, critic)
     assert state.normalizer.mean.shape == (6,)
     assert torch.equal(state.normalizer(BATCH), BATCH)
@@ -45,6 +45,7 @@ def test_fresh_state_starts_at_rest_with_a_target_of_its_own():
     for parameters, optimizer in [
         (state.model, state.model_optimizer),
         (state.critic, state.critic_optimizer),
+        (state.policy, state.policy_optimizer),
         (state.metric, state.metric_optimizer),
     ]:
         assert optimizer.first_moment.shape == parameters.shape

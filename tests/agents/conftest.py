@@ -7,6 +7,7 @@ import torch
 
 import mbrl_taskmet  # noqa: F401  (registers the environments)
 from mbrl_taskmet.agents import AGENTS, TaskMet
+from mbrl_taskmet.envs import make_noisy
 
 SMALL = {
     "learning_starts": 50,
@@ -40,6 +41,18 @@ def make_env():
         return gym.make("mbrl_taskmet/NoisyCartPole-v0", num_distractors=num_distractors, **options)
 
     return make
+
+
+@pytest.fixture
+def make_pendulum():
+    """Pendulum, whose actions are continuous, with few distractors."""
+    return lambda: make_noisy("Pendulum-v1", num_distractors=2)
+
+
+@pytest.fixture(params=["discrete", "continuous"])
+def make_either(request, make_env, make_pendulum):
+    """An environment of either kind of actions."""
+    return {"discrete": make_env, "continuous": make_pendulum}[request.param]
 
 
 @pytest.fixture

@@ -166,7 +166,7 @@ def test_a_loaded_agent_acts_as_it_sees_now(make_agent, tmp_path):
     scale = gated.learner.state.normalizer.scale
     assert torch.equal(alike.policy.observation_scale, scale)
     state = gated.learner.state
-    assert torch.equal(gated.policy.observation_scale, gated.learner.update.see(state, scale))
+    assert torch.equal(gated.policy.observation_scale, state.sight.gates * scale)
     assert not torch.equal(gated.policy.observation_scale, scale)
 
 

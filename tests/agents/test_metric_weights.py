@@ -36,7 +36,8 @@ def test_the_weights_of_vagram_are_the_values_squared_gradients_over_experience(
     state = agent.learner.state
     (batch,) = agent.replay_buffer.sample_batches(1_024, 1, torch.Generator().manual_seed(0))
     observations = state.normalizer(batch.next_observations).requires_grad_()
-    values = agent.learner.update.critic.linearize_value(state.target_critic, observations).outputs
+    critic, seen = agent.learner.update.critic, (observations, batch.noise)
+    values = critic.linearize_value(state.target_critic, state.policy, *seen).outputs
     (gradient,) = torch.autograd.grad(values.sum(), observations)
     expected = gradient.square().mean(0) / gradient.square().mean()
     np.testing.assert_allclose(agent.metric_weights().weights, expected, rtol=1e-4)

@@ -24,7 +24,7 @@ def make_policy(epsilon=0.1, temperature=0.5, start=0):
         exploration_epsilon=epsilon,
     )
     source = torch.Generator().manual_seed(1)
-    policy.critic_parameters = torch.randn(policy.critic_parameters.shape, generator=source)
+    policy.acting_parameters = torch.randn(policy.acting_parameters.shape, generator=source)
     policy.generator.manual_seed(2)
     return policy
 
@@ -36,7 +36,7 @@ def draw_observations(number):
 def smallest_values(policy, observations):
     """min_j Q_j(s, ·), shape (B, A)."""
     each = [
-        policy.critic.network(p, torch.as_tensor(observations)) for p in policy.critic_parameters
+        policy.critic.network(p, torch.as_tensor(observations)) for p in policy.acting_parameters
     ]
     return torch.stack(each).min(0).values.double().numpy()
 
@@ -77,5 +77,5 @@ def test_a_cold_policy_without_exploration_is_greedy():
 
 def test_an_agent_acts_on_the_critic_it_has_learned(agent_class, make_agent):
     agent = make_agent(agent_class).learn(80)
-    assert torch.equal(agent.policy.critic_parameters, agent.learner.state.critic)
+    assert torch.equal(agent.policy.acting_parameters, agent.learner.state.critic)
     assert agent.policy.critic == agent.learner.update.critic

@@ -82,17 +82,25 @@ def test_the_wrapper_that_was_named_helps(make_agent, space):
 
 @pytest.mark.parametrize(
     "space",
-    [BOX, spaces.MultiDiscrete([2, 2]), spaces.MultiBinary(2), spaces.Tuple((DISCRETE,))],
+    [
+        spaces.MultiDiscrete([2, 2]),
+        spaces.MultiBinary(2),
+        spaces.Tuple((DISCRETE,)),
+        spaces.Box(-1, 1, (2, 3), np.float32),
+        spaces.Box(-np.inf, np.inf, (2,), np.float32),
+        spaces.Box(-1, np.inf, (2,), np.float32),
+        spaces.Box(0, 4, (2,), np.int64),
+    ],
     ids=str,
 )
-def test_actions_that_are_not_discrete_are_refused_with_what_would_help(make_agent, space):
+def test_actions_that_cannot_be_learned_are_refused_with_what_would_help(make_agent, space):
     with pytest.raises(ValueError, match=r"gymnasium\.wrappers\.TransformAction") as error:
         make_agent(TaskMet, Room(action_space=space))
     assert type(space).__name__ in one_sentence(error)
 
 
 def test_a_vectorised_environment_of_unsupported_spaces_is_refused_too(make_agent):
-    env = DummyVecEnv([lambda: Room(action_space=BOX)])
+    env = DummyVecEnv([lambda: Room(action_space=spaces.MultiBinary(2))])
     with pytest.raises(ValueError, match="TransformAction"):
         make_agent(MLE, env)
 

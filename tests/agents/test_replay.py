@@ -115,7 +115,8 @@ def test_batches_have_the_shapes_and_types_that_the_losses_expect(make_agent):
     batches = agent.replay_buffer.sample_batches(5, 3, torch.Generator())
     assert len(batches) == 3
     for batch in batches:
-        assert [tuple(column.shape) for column in batch] == [(5, 3), (5, 3), (5,), (5, 3), (5,)]
+        shapes = [(5, 3), (5, 3), (5,), (5, 3), (5,), (5, 0)]
+        assert [tuple(column.shape) for column in batch] == shapes
         assert {column.dtype for column in batch} == {torch.float32}
         assert torch.equal(batch.actions.sum(1), torch.ones(5))
         assert batch.actions.unique().tolist() == [0, 1]

@@ -23,8 +23,10 @@ def stir_global_generators(*_):
     return True
 
 
-def test_the_same_seed_gives_the_same_run(agent_class, make_agent, snapshot, differences):
-    runs = [snapshot(make_agent(agent_class).learn(STEPS)) for _ in range(2)]
+def test_the_same_seed_gives_the_same_run(
+    agent_class, make_agent, make_either, snapshot, differences
+):
+    runs = [snapshot(make_agent(agent_class, make_either()).learn(STEPS)) for _ in range(2)]
     assert differences(*runs) == []
 
 
@@ -62,10 +64,10 @@ def continued(agent, folder, env):
 
 @pytest.mark.parametrize("interrupted_at", [30, 90], ids=["at-random-steps", "while-learning"])
 def test_saving_loading_and_continuing_is_the_run_that_was_never_interrupted(
-    agent_class, make_agent, snapshot, differences, tmp_path, interrupted_at
+    agent_class, make_agent, make_either, snapshot, differences, tmp_path, interrupted_at
 ):
-    whole = make_agent(agent_class).learn(STEPS)
-    begun = make_agent(agent_class).learn(interrupted_at)
+    whole = make_agent(agent_class, make_either()).learn(STEPS)
+    begun = make_agent(agent_class, make_either()).learn(interrupted_at)
     resumed = continued(begun, tmp_path, copy.deepcopy(begun.get_env()))
     stir_global_generators()
     resumed.learn(STEPS - interrupted_at, reset_num_timesteps=False)

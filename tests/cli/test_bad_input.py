@@ -14,7 +14,6 @@ BAD_TRAINING = {
     "malformed-id": ("mle --env a/b/c:d/e", "a/b/c"),
     "namespace": ("mle --env ALE/Pong-v5", "'ALE/Pong-v5'"),
     "module": ("mle --env nowhere:Env-v0", "No module named 'nowhere'"),
-    "continuous-actions": ("mle --env Pendulum-v1", "TransformAction"),
     "discrete-observations": ("mle --env FrozenLake-v1", "FlattenObservation"),
     "kind": ("mle --kind gausian", "'gausian'.* Did you mean 'gaussian'\\?"),
     "num-distractors": ("mle --num-distractors -1", "num_distractors"),

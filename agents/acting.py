@@ -1,0 +1,116 @@
+"""Acting on what was learned: the part that all policies share."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from stable_baselines3.common.policies import BasePolicy
+from stable_baselines3.common.type_aliases import PyTorchObs
+from torch import Tensor
+
+from ..critic import Critic
+from ..networks import MLP
+from ..train_state import TrainState
+from .config import AgentConfig
+
+
+class LearnedPolicy(BasePolicy):
+    """A policy that is a perceptron on observations as learning sees them.
+
+    It holds a copy of the parameters it acts by, and the value learner that gave them.
+
+    Args:
+        observation_space: a flat Box.
+        action_space: of its kind.
+        critic: the value learner.
+        network: maps s to that by which an action is chosen.
+        parameters: of the network, at first.
+        squash_output: whether actions come in [−1, 1], to be scaled to the space.
+    """
+
+    acting_parameters: Tensor
+    observation_mean: Tensor
+    observation_scale: Tensor
+
+    def __init__(
+        self,
+        observation_space: spaces.Box,
+        action_space: spaces.Space[Any],
+        critic: Critic,
+        network: MLP,
+        parameters: Tensor,
+        squash_output: bool = False,
+    ) -> None:
+        super().__init__(observation_space, action_space, squash_output=squash_output)
+        self.critic = critic
+        self._network = network
+        self.generator = torch.Generator()
+        self.register_buffer("acting_parameters", parameters)
+        self.register_buffer("observation_mean", torch.zeros(observation_space.shape))
+        self.register_buffer("observation_scale", torch.ones(observation_space.shape))
+
+    @staticmethod
+    def settings(config: AgentConfig) -> dict[str, Any]:
+        """The hyperparameters that concern it, as its constructor's arguments."""
+        raise NotImplementedError
+
+    def show(self, state: TrainState) -> None:
+        """Act from now on by what this state has learned, and see as it sees."""
+        self.acting_parameters = self._learned(state)
+        self.observation_mean, scale = state.normalizer
+        self.observation_scale = state.sight.gates * scale
+
+    def _learned(self, state: TrainState) -> Tensor:
+        """The network's parameters in a state."""
+        raise NotImplementedError
+
+    def _choose(self, outputs: np.ndarray, deterministic: bool) -> np.ndarray:
+        """Actions by the network's outputs of each state."""
+        raise NotImplementedError
+
+    def forward(self, observation: Tensor, deterministic: bool = False) -> Tensor:
+        """The same as `_predict`."""
+        return self._predict(observation, deterministic)
+
+    def _predict(self, observation: PyTorchObs, deterministic: bool = False) -> Tensor:
+        """Choose actions: (B, n) → (B,) or (B, d).
+
+        Raises:
+            FloatingPointError: if what to choose by is not finite.
+        """
+        assert isinstance(observation, Tensor)
+        if not torch.isfinite(observation).all():
+            column = int(torch.argwhere(~torch.isfinite(observation))[0, -1])
+            raise FloatingPointError(
+                f"The observation to act on is not finite in dimension {column}: repair the "
+                "environment, or bound what it returns."
+            )
+        with np.errstate(over="ignore", invalid="ignore"):  # looked at next
+            outputs = self._outputs(observation.cpu().numpy())
+        if not np.isfinite(outputs).all():
+            raise FloatingPointError("What was learned of these observations is not finite.")
+        return torch.from_numpy(self._choose(outputs, deterministic))
+
+    def _outputs(self, observations: np.ndarray) -> np.ndarray:
+        """The network's, (B, n) → (…, B, outputs): in NumPy, for a few states much the faster."""
+        parameters = self.acting_parameters.cpu().numpy()
+        mean, scale = self.observation_mean.cpu().numpy(), self.observation_scale.cpu().numpy()
+        hidden: np.ndarray = (observations.astype(parameters.dtype) - mean) * scale
+        start = 0
+        for index, (fan_in, fan_out) in enumerate(self._network.shapes):
+            if index > 0:
+                hidden = np.maximum(hidden, 0)
+            stop = start + fan_in * fan_out
+            layer = parameters[..., start:stop].reshape(*parameters.shape[:-1], fan_in, fan_out)
+            hidden = hidden @ layer[..., :-1, :] + layer[..., -1:, :]
+            start = stop
+        return hidden
+
+    def get_extra_state(self) -> Tensor:
+        """The generator's state, so that a loaded policy draws on where the saved one stopped."""
+        return self.generator.get_state()
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Put a saved generator's state in place."""
+        self.generator.set_state(state.cpu())
