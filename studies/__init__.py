@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from .ablation import ABLATION
 from .capacity import CAPACITY
+from .continuous import CONTINUOUS, HARDER, LOCOMOTION
 from .first_light import FIRST_LIGHT, FIRST_LIGHT_RAW
 from .hypergradient import HYPERGRADIENT
 from .oracles import ORACLES
@@ -25,6 +26,9 @@ STUDIES: Mapping[str, Study] = {
         CAPACITY,
         HYPERGRADIENT,
         ABLATION,
+        CONTINUOUS,
+        LOCOMOTION,
+        HARDER,
     )
 }
 """The studies by name."""

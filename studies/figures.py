@@ -48,18 +48,21 @@ class Curves(NamedTuple):
 
 def curves(study: Study, rows: Sequence[Row]) -> list[Curves]:
     """The finished runs, gathered by panel and variant."""
-    name = "variant" if "variant" in study.columns else "agent"
+    names = ("variant",) if "variant" in study.columns else ("agent", "metric")
     gathered: list[Curves] = []
 
     def panel_of(row: Row) -> str:
         return ", ".join(row[column] for column in study.panel)
 
+    def variant_of(row: Row) -> str:
+        return " ".join(filter(None, (row.get(name) for name in names)))
+
     for panel in dict.fromkeys(map(panel_of, rows)):
         inside = [row for row in rows if panel_of(row) == panel]
-        for variant in dict.fromkeys(row[name] for row in inside):
+        for variant in dict.fromkeys(map(variant_of, inside)):
             runs: dict[str, list[Row]] = {}
             for row in inside:
-                if row[name] == variant:
+                if variant_of(row) == variant:
                     runs.setdefault(row["seed"], []).append(row)
             values = np.array(
                 [

@@ -121,6 +121,11 @@ class HypergradientRun:
         """Hidden layers of its model."""
         return self.training.model_hidden
 
+    @property
+    def metric(self) -> str:
+        """Form of its metric."""
+        return self.training.metric
+
     def train(self, folder: Path, report: Report) -> None:
         """Train in a new folder, where the measurements are written as evaluations."""
         torch.set_num_threads(1)

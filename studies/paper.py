@@ -1,5 +1,7 @@
 """The studies of the paper's questions: distractors in number and in kind."""
 
+from functools import partial
+
 from ..agents import (
     MLEConfig,
     OMDConfig,
@@ -9,12 +11,18 @@ from ..agents import (
     VEPConfig,
 )
 from ..agents.config import configure
-from ..runs.baselines import DQNRun
+from ..runs.baselines import BaselineRun
 from ..runs.environments import EnvironmentConfig
-from .study import LABELS, Study
+from .study import Study
 
 COLUMNS = (
-    *LABELS,
+    "study",
+    "agent",
+    "variant",
+    "distractor_kind",
+    "num_distractors",
+    "model_hidden",
+    "seed",
     "timesteps",
     "episode_return",
     "model_mse_real",
@@ -30,6 +38,9 @@ PAPER_RETURNS = {
 }
 """Mean return after 200,000 steps by number of distractors, ten seeds (arXiv 2312.05250)."""
 
+DQN = partial(BaselineRun, agent_name="dqn")
+"""Stable-Baselines3's DQN, as a variant."""
+
 DISTRACTORS = Study(
     name="distractors",
     question="Does the return last as Gaussian distractors grow in number, and are they found out?",
@@ -37,7 +48,7 @@ DISTRACTORS = Study(
         "taskmet": TaskMetConfig(),
         "mle": MLEConfig(),
         "predictability": PredictabilityConfig(),
-        "dqn": DQNRun,
+        "dqn": DQN,
         "omd": OMDConfig(),
         "vep": VEPConfig(),
         "taskmet_published": configure(TaskMetConfig, "published", {}),
@@ -57,7 +68,7 @@ KINDS = Study(
         "mle": MLEConfig(),
         "predictability": PredictabilityConfig(),
         "vagram": VaGraMConfig(),
-        "dqn": DQNRun,
+        "dqn": DQN,
     },
     environments=[
         EnvironmentConfig(num_distractors=k, kind=kind)

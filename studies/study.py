@@ -103,8 +103,10 @@ class Study:
             self.name,
             run.agent_name,
             variant,
+            run.environment.base,
             run.environment.kind,
             run.environment.num_distractors,
+            run.metric,
             "-".join(map(str, run.model_hidden)),
             run.seed,
         )
@@ -153,12 +155,15 @@ LABELS = (
     "study",
     "agent",
     "variant",
+    "env",
     "distractor_kind",
     "num_distractors",
+    "metric",
     "model_hidden",
     "seed",
 )
 """The columns that say which run a row belongs to."""
 
-ALIASES = {"real_in_top4": "real_on_top"}
-"""Columns that an evaluation has under another name: CartPole's real dimensions are four."""
+ALIASES = {"real_in_top4": "real_on_top", "model_mse": "model_mse_real"}
+"""Columns that an evaluation has under another name: CartPole's real dimensions are four, and
+the error of a model counts on the real ones."""

@@ -1,58 +1,78 @@
-"""What a user would otherwise train: an agent of Stable-Baselines3 without a model."""
+"""What a user would otherwise train: agents of Stable-Baselines3, without a model."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
-from stable_baselines3 import DQN
+from stable_baselines3 import DQN, SAC
 from stable_baselines3.common.logger import configure
+from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 
 from mbrl_taskmet.agents.callbacks import ReturnsCallback
 from mbrl_taskmet.runs.environments import EnvironmentConfig
 from mbrl_taskmet.runs.run_folder import RunFolder
 from mbrl_taskmet.runs.training import EVALUATION_SEED, Report, ReportCallback
 
-DQN_FOR_CARTPOLE: dict[str, Any] = {
-    "learning_rate": 2.3e-3,
-    "batch_size": 64,
-    "buffer_size": 100_000,
-    "learning_starts": 1_000,
-    "gamma": 0.99,
-    "target_update_interval": 10,
-    "train_freq": 256,
-    "gradient_steps": 128,
-    "exploration_fraction": 0.16,
-    "exploration_final_eps": 0.04,
-    "policy_kwargs": {"net_arch": [256, 256]},
+BASELINES: Mapping[str, type[OffPolicyAlgorithm]] = {"dqn": DQN, "sac": SAC}
+"""The agents by name."""
+
+RECOMMENDED: Mapping[tuple[str, str], Mapping[str, Any]] = {
+    ("dqn", "CartPole-v1"): {
+        "learning_rate": 2.3e-3,
+        "batch_size": 64,
+        "buffer_size": 100_000,
+        "learning_starts": 1_000,
+        "gamma": 0.99,
+        "target_update_interval": 10,
+        "train_freq": 256,
+        "gradient_steps": 128,
+        "exploration_fraction": 0.16,
+        "exploration_final_eps": 0.04,
+        "policy_kwargs": {"net_arch": [256, 256]},
+    },
+    ("sac", "Pendulum-v1"): {"learning_rate": 1e-3},
+    ("sac", "Hopper-v5"): {"learning_starts": 10_000},
+    ("sac", "HalfCheetah-v5"): {"learning_starts": 10_000},
 }
-"""What RL Baselines3 Zoo recommends for CartPole-v1."""
+"""What RL Baselines3 Zoo recommends, where that is not Stable-Baselines3's default."""
 
 
-@dataclass(frozen=True)
-class DQNRun:
-    """A run of Stable-Baselines3's DQN, with the fields that `TrainingConfig` has."""
+@dataclass(frozen=True, kw_only=True)
+class BaselineRun:
+    """A run of one of these agents, with the fields that `TrainingConfig` has.
 
+    Attributes:
+        agent_name: a key of `BASELINES`.
+        environment: with its distractors.
+        timesteps: environment steps.
+        seed: of everything random.
+        eval_every: steps between two evaluations.
+        eval_episodes: in each evaluation.
+    """
+
+    agent_name: str
     environment: EnvironmentConfig
     timesteps: int = 50_000
     seed: int = 0
     eval_every: int = 2_000
     eval_episodes: int = 10
 
-    agent_name: ClassVar[str] = "dqn"
     model_hidden: ClassVar[tuple[int, ...]] = ()
+    metric: ClassVar[str] = ""
 
     def train(self, folder: Path, report: Report) -> None:
         """Train, leaving the evaluations in a new folder."""
         torch.set_num_threads(1)
         run = RunFolder(folder)
         run.write_config({"agent": self.agent_name, "seed": self.seed})
-        agent = DQN(
+        agent = BASELINES[self.agent_name](
             "MlpPolicy",
             self.environment.make(1, self.seed),
             seed=self.seed,
             device="cpu",
-            **DQN_FOR_CARTPOLE,
+            **RECOMMENDED.get((self.agent_name, self.environment.base), {}),
         )
         agent.set_logger(configure(str(folder), ["csv"]))
         evaluation = ReturnsCallback(

@@ -31,6 +31,11 @@ class EnvironmentConfig:
     layout_seed: int = 0
     """Seed of all that is fixed about the distractors."""
 
+    @property
+    def base(self) -> str:
+        """Id of the environment without distractors: of a noisy id, what it adds them to."""
+        return NOISY_IDS.get(self.env, self.env)
+
     def make(self, num_envs: int, seed: int) -> VecEnv:
         """Make some copies of the environment.
 
@@ -43,8 +48,7 @@ class EnvironmentConfig:
             num_envs,
             seed,
             env_kwargs={
-                # A noisy id is a base environment with distractors: these are added here.
-                "env_id": NOISY_IDS.get(self.env, self.env),
+                "env_id": self.base,
                 "num_distractors": self.num_distractors,
                 "kind": self.kind,
                 "noise_std": self.noise_std,

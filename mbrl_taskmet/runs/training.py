@@ -44,6 +44,10 @@ class Run(Protocol):
     def model_hidden(self) -> tuple[int, ...]:
         """Hidden layers of its model; none if it has no model."""
 
+    @property
+    def metric(self) -> str:
+        """Form of the metric that it learns; empty if it learns none."""
+
     def train(self, folder: Path, report: Report) -> None:
         """Train it, leaving its files in a new folder."""
 
@@ -83,6 +87,11 @@ class TrainingConfig:
     def model_hidden(self) -> tuple[int, ...]:
         """Hidden layers of the model: its capacity."""
         return self.hyperparameters.model_hidden
+
+    @property
+    def metric(self) -> str:
+        """Form of the metric that it learns; empty if it learns none."""
+        return str(getattr(self.hyperparameters, "metric", ""))
 
     @property
     def agent(self) -> type[ModelBasedAlgorithm]:

@@ -1,0 +1,88 @@
+"""Continuous actions: the same loop with another value learner, on MuJoCo and on Pendulum."""
+
+from dataclasses import replace
+from functools import partial
+
+from ..agents import MLEConfig, OMDConfig, TaskMetConfig, VaGraMConfig
+from ..runs.baselines import BaselineRun
+from ..runs.environments import EnvironmentConfig
+from .paper import DQN
+from .study import Study
+
+COLUMNS = (
+    "agent",
+    "env",
+    "distractor_kind",
+    "num_distractors",
+    "metric",
+    "seed",
+    "timesteps",
+    "episode_return",
+    "model_mse",
+    "real_over_distractor_ratio",
+    "ranking_auc",
+)
+
+_AGENTS = {
+    name: replace(agent, critic_hidden=(64, 64), model_hidden=(64, 64))
+    for name, agent in {
+        "taskmet": TaskMetConfig(),
+        "mle": MLEConfig(),
+        "omd": OMDConfig(),
+        "vagram": VaGraMConfig(),
+    }.items()
+}
+_SAC = partial(BaselineRun, agent_name="sac")
+
+CONTINUOUS = Study(
+    name="continuous",
+    question="Does the return last under distractors where actions are continuous?",
+    variants={**_AGENTS, "sac": _SAC},
+    environments=[
+        EnvironmentConfig(env, num_distractors=k)
+        for k in (64, 0, 16)
+        for env in ("Pendulum-v1", "InvertedPendulum-v5")
+    ],
+    timesteps=30_000,
+    seeds=range(5),
+    columns=COLUMNS,
+    panel=("env", "num_distractors"),
+)
+
+_WIDE = {
+    name: replace(_AGENTS[name], critic_hidden=(128, 128), model_hidden=(128, 128))
+    for name in ("taskmet", "mle")
+}
+
+LOCOMOTION = Study(
+    name="locomotion",
+    question="And on larger bodies, with 32 distractors?",
+    variants={**_WIDE, "sac": _SAC},
+    environments=[
+        EnvironmentConfig(env, num_distractors=32) for env in ("Hopper-v5", "HalfCheetah-v5")
+    ],
+    timesteps=100_000,
+    seeds=range(3),
+    columns=COLUMNS,
+    eval_every=5_000,
+    panel=("env", "num_distractors"),
+)
+
+HARDER = Study(
+    name="harder",
+    question="What do diagonal and full metrics say of distractors that are more than noise?",
+    variants={
+        "taskmet": TaskMetConfig(),
+        "taskmet_full": TaskMetConfig(metric="full"),
+        "mle": MLEConfig(),
+        "dqn": DQN,
+    },
+    environments=[
+        EnvironmentConfig(num_distractors=16, kind=kind)
+        for kind in ("gaussian", "autoregressive", "sinusoid", "action_echo", "redundant")
+    ],
+    timesteps=30_000,
+    seeds=range(3),
+    columns=COLUMNS,
+    panel=("distractor_kind", "num_distractors"),
+)
