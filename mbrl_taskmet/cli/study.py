@@ -1,19 +1,25 @@
 """`mbrl-taskmet study`: run what is missing of a study, then show and draw its results."""
 
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 from rich.console import Console
 
 from mbrl_taskmet.cli.options import check_choices, check_positive, check_seeds
+from mbrl_taskmet.runs.cluster import ray_cluster
+from mbrl_taskmet.runs.executors import Executor, local_processes
 from mbrl_taskmet.runs.parallel import train_all
 from mbrl_taskmet.runs.training import Run
 from mbrl_taskmet.studies import STUDIES
 from mbrl_taskmet.studies.study import Study
 from mbrl_taskmet.suggestion import did_you_mean
+
+EXECUTORS: Mapping[str, Executor] = {"local": local_processes, "ray": ray_cluster}
+"""Where runs can be trained, by the option's value."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +50,10 @@ class StudyCommand:
     jobs: int | None = None
     """Runs at a time; as many as processor cores if not given."""
 
+    executor: Literal["local", "ray"] = "local"
+    """Where runs are trained: in processes of this machine, or on the Ray cluster at RAY_ADDRESS
+    (one on this machine if that is not set)."""
+
     figure: bool = False
     """Train nothing: only show and draw."""
 
@@ -70,7 +80,13 @@ class StudyCommand:
 
             if folders:
                 runs = {folder: run for folder, (_, run) in folders.items()}
-                failures = train_all(runs, console, jobs=self.jobs, on_finished=append)
+                failures = train_all(
+                    runs,
+                    console,
+                    jobs=self.jobs,
+                    on_finished=append,
+                    executor=EXECUTORS[self.executor],
+                )
         for folder, error in failures.items():
             console.print(f"{folder.name}: {error}", style="red", markup=False)
         rows = study.read(path)

@@ -1,13 +1,10 @@
-"""Training runs side by side, each in a process of its own, under one progress display."""
+"""Training runs side by side under one progress display."""
 
-import multiprocessing
 import os
 import queue
 import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.progress import (
@@ -22,6 +19,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from mbrl_taskmet.runs.executors import Executor, Reports, local_processes
 from mbrl_taskmet.runs.training import Run
 
 MOST_BARS = 8
@@ -34,6 +32,7 @@ def train_all(
     *,
     jobs: int | None = None,
     on_finished: Callable[[Path, Run], None] = lambda folder, config: None,
+    executor: Executor = local_processes,
 ) -> dict[Path, Exception]:
     """Train each run in its folder, as many at a time as there are processor cores.
 
@@ -42,16 +41,15 @@ def train_all(
         console: shows the progress.
         jobs: how many at a time, if not as many as cores.
         on_finished: called in this process after each run that succeeded.
+        executor: where they are trained.
 
     Returns:
         What went wrong, by folder; the other runs go on.
     """
     workers = min(jobs or os.cpu_count() or 1, len(runs))
     crowded = len(runs) > MOST_BARS
-    context = multiprocessing.get_context("spawn")
     failures: dict[Path, Exception] = {}
-    with context.Manager() as manager, _progress(console) as progress:
-        reports = manager.Queue()
+    with executor(runs, workers) as execution, _progress(console) as progress:
         tasks = {
             folder: progress.add_task(
                 folder.name, total=config.timesteps, start=False, visible=not crowded
@@ -60,38 +58,26 @@ def train_all(
         }
         done = progress.add_task("runs done", total=len(runs), visible=crowded)
         stop = threading.Event()
-        listener = threading.Thread(target=_show, args=(reports, progress, tasks, stop))
+        listener = threading.Thread(target=_show, args=(execution.reports, progress, tasks, stop))
         listener.start()
         try:
-            with ProcessPoolExecutor(workers, context, max_tasks_per_child=1) as pool:
-                futures: dict[Future[None], Path] = {
-                    pool.submit(_train_and_report, config, folder, reports): folder
-                    for folder, config in runs.items()
-                }
-                for future in as_completed(futures):
-                    folder = futures[future]
-                    progress.advance(done)
-                    progress.update(tasks[folder], visible=not crowded)
-                    error = future.exception()
-                    if error is None:
-                        on_finished(folder, runs[folder])
-                    elif isinstance(error, Exception):
-                        failures[folder] = error
-                    else:
-                        raise error
+            for folder, error in execution.outcomes:
+                progress.advance(done)
+                progress.update(tasks[folder], visible=not crowded)
+                if error is None:
+                    on_finished(folder, runs[folder])
+                elif isinstance(error, Exception):
+                    failures[folder] = error
+                else:
+                    raise error
         finally:
             stop.set()
             listener.join()
     return failures
 
 
-def _train_and_report(run: Run, folder: Path, reports: Any) -> None:
-    """One run in a worker process."""
-    run.train(folder, lambda *report: reports.put((folder, *report)))
-
-
 def _show(
-    reports: Any, progress: Progress, tasks: Mapping[Path, TaskID], stop: threading.Event
+    reports: Reports, progress: Progress, tasks: Mapping[Path, TaskID], stop: threading.Event
 ) -> None:
     """Carry the workers' reports over to the display until told to stop."""
     while not (stop.is_set() and reports.empty()):

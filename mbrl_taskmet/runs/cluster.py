@@ -1,0 +1,69 @@
+"""Runs on a Ray cluster: each in a worker of its own, again if the worker is lost."""
+
+import logging
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from mbrl_taskmet.runs.executors import Execution
+from mbrl_taskmet.runs.training import Run
+
+RETRIES = 3
+"""Times that a run is begun anew after its worker was lost."""
+
+
+@contextmanager
+def ray_cluster(runs: Mapping[Path, Run], jobs: int) -> Iterator[Execution]:
+    """Each run on a core of the cluster that this process is in, or at `RAY_ADDRESS`, or made here.
+
+    A run is trained in a folder of its worker, which comes back whole at its end, so that the
+    machines need not share a disk.
+
+    Raises:
+        ValueError: if Ray is not installed.
+    """
+    try:
+        import ray
+        from ray.util.queue import Queue
+    except ImportError as error:
+        raise ValueError(
+            "The executor ray needs Ray: pip install 'mbrl-taskmet[cluster]'."
+        ) from error
+    begins_here = not ray.is_initialized()
+    if begins_here:
+        cores = None if "RAY_ADDRESS" in os.environ else jobs
+        ray.init(num_cpus=cores, log_to_driver=False, logging_level=logging.ERROR)
+    try:
+        reports = Queue(actor_options={"num_cpus": 0})
+        train = ray.remote(num_cpus=1, max_calls=1, max_retries=RETRIES)(_train)
+        pending = {train.remote(run, folder, reports): folder for folder, run in runs.items()}
+        yield Execution(reports, _outcomes(ray, pending))
+    finally:
+        if begins_here:
+            ray.shutdown()
+
+
+def _outcomes(ray: Any, pending: dict[Any, Path]) -> Iterator[tuple[Path, BaseException | None]]:
+    while pending:
+        (reference,), _ = ray.wait(list(pending))
+        folder = pending.pop(reference)
+        try:
+            files = ray.get(reference)
+        except Exception as error:
+            yield folder, getattr(error, "cause", None) or error
+            continue
+        folder.mkdir(parents=True)
+        for name, content in files.items():
+            (folder / name).write_bytes(content)
+        yield folder, None
+
+
+def _train(run: Run, folder: Path, reports: Any) -> dict[str, bytes]:
+    """One run in a worker: the files that it leaves, by name."""
+    with tempfile.TemporaryDirectory() as scratch:
+        place = Path(scratch) / folder.name
+        run.train(place, lambda *report: reports.put((folder, *report)))
+        return {path.name: path.read_bytes() for path in place.iterdir() if path.is_file()}
