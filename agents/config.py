@@ -65,8 +65,8 @@ class AgentConfig:
     """
 
     learning_rate: float = 1e-3
-    """Adam's step size for the critic. The paper has 3e-4; without distractors maximum
-    likelihood then reaches a return of 294 after 20,000 updates instead of 461 (8 seeds)."""
+    """Adam's step size for the critic and its policy. The paper has 3e-4; without distractors
+    maximum likelihood then reaches a return of 294 after 20,000 updates, not 461 (8 seeds)."""
 
     model_learning_rate: float = 1e-3
     """Adam's step size for the dynamics and reward networks."""
@@ -87,10 +87,12 @@ class AgentConfig:
     """Step of Polyak averaging τ, of the target critic towards the critic."""
 
     temperature: float = 0.01
-    """Temperature α of the soft value and of the policy, in units of reward."""
+    """Temperature α of the soft value and of the policy, in units of reward. With continuous
+    actions it is learned instead, as in soft actor-critic."""
 
     exploration_epsilon: float = 0.1
-    """Probability of a uniformly random action while training."""
+    """Probability of a uniformly random action while training. Continuous actions have their own
+    noise instead."""
 
     normalize_observations: bool = True
     """Whether model, critic and metric see observations in units of their running mean and
@@ -98,7 +100,7 @@ class AgentConfig:
     CartPole's angle is then a tenth of the size of a distractor."""
 
     critic_hidden: tuple[int, ...] = (32, 32)
-    """Hidden layers of each critic."""
+    """Hidden layers of each critic, and of the actor if actions are continuous."""
 
     model_hidden: tuple[int, ...] = (32, 32)
     """Hidden layers of the dynamics and reward networks: the model's capacity."""
