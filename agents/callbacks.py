@@ -131,10 +131,11 @@ class EvaluationCallback(ReturnsCallback):
     """Evaluation of a model-based agent: its returns, its model's errors and its weights.
 
     The columns that compare real dimensions with distractors are empty where there are none of
-    one or the other. The agent never sees which dimensions those are.
+    one or the other, as where noise is mixed into every dimension: all then count as real. The
+    agent never sees which dimensions those are.
 
     Args:
-        distractor_mask: True for a distractor, shape (n,); None if unknown.
+        distractor_mask: True for what is nothing but a distractor, shape (n,); None if unknown.
         **options: as in `ReturnsCallback`.
     """
 

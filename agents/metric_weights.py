@@ -65,8 +65,16 @@ class MetricWeights:
 
         Args:
             distractors: shape (n,), True for a distractor.
+
+        Raises:
+            ValueError: if there is nothing to compare, since none is a distractor, or all are.
         """
         mask = np.asarray(distractors, dtype=bool)
+        if mask.all() or not mask.any():
+            raise ValueError(
+                "Weights of real dimensions and of distractors compare only where there are both: "
+                "leave the comparison out where distractor_mask is True or False everywhere."
+            )
         real, noise = self.weights[~mask], self.weights[mask]
         # A tie goes to the distractor, so that equal weights are not taken for knowledge.
         top = np.lexsort((~mask, -self.weights))[: len(real)]

@@ -20,7 +20,8 @@ class EnvironmentConfig:
     """Distracting dimensions added to the observation; 0 adds none."""
 
     kind: str = "gaussian"
-    """Kind of distractors: gaussian, autoregressive, sinusoid, action_echo or redundant."""
+    """Kind of distractors: gaussian, autoregressive, sinusoid, action_echo, redundant, multi_scale
+    or projected."""
 
     noise_std: float = 1.0
     """Scale of the distractors."""

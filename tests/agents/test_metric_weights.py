@@ -186,6 +186,12 @@ def test_equal_weights_are_not_taken_for_knowledge():
     }
 
 
+@pytest.mark.parametrize("mask", [[False] * 3, [True] * 3])
+def test_without_both_kinds_of_dimension_there_is_nothing_to_compare(mask):
+    with pytest.raises(ValueError, match="compare only where there are both: leave"):
+        MetricWeights(tuple("abc"), np.ones(3)).separation(mask)
+
+
 def test_an_untrained_agent_knows_nothing(make_agent, make_env):
     mask = make_env().get_wrapper_attr("distractor_mask")
     assert make_agent(MLE).metric_weights().separation(mask).real_on_top < 4
