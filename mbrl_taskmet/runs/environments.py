@@ -1,11 +1,12 @@
 """The environment that the command line asks for."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.vec_env import VecEnv
 
-from mbrl_taskmet.envs import NOISY_IDS, make_noisy
+from mbrl_taskmet.envs import NOISY_IDS, DistractorWrapper, make_noisy
 
 
 @dataclass(frozen=True)
@@ -39,17 +40,26 @@ class EnvironmentConfig:
             TypeError: as `make_noisy`.
             ValueError: as `make_noisy`.
         """
-        return make_vec_env(
-            make_noisy,
-            num_envs,
-            seed,
-            env_kwargs={
-                # A noisy id is a base environment with distractors: these are added here.
-                "env_id": NOISY_IDS.get(self.env, self.env),
-                "num_distractors": self.num_distractors,
-                "kind": self.kind,
-                "noise_std": self.noise_std,
-                "permute": self.permute,
-                "layout_seed": self.layout_seed,
-            },
-        )
+        return make_vec_env(make_noisy, num_envs, seed, env_kwargs=self._arguments)
+
+    def make_one(self, render_mode: str | None = None) -> DistractorWrapper:
+        """Make the environment once, to be looked at.
+
+        Raises:
+            TypeError: as `make_noisy`.
+            ValueError: as `make_noisy`.
+        """
+        return make_noisy(**self._arguments, render_mode=render_mode)
+
+    @property
+    def _arguments(self) -> dict[str, Any]:
+        """Of `make_noisy`."""
+        return {
+            # A noisy id is a base environment with distractors: these are added here.
+            "env_id": NOISY_IDS.get(self.env, self.env),
+            "num_distractors": self.num_distractors,
+            "kind": self.kind,
+            "noise_std": self.noise_std,
+            "permute": self.permute,
+            "layout_seed": self.layout_seed,
+        }

@@ -56,6 +56,11 @@ class RunFolder:
         """The weights as a picture."""
         return self.path / "weights.png"
 
+    @property
+    def film(self) -> Path:
+        """An episode of the trained agent, if it was asked for."""
+        return self.path / "evaluation.mp4"
+
     def read_config(self) -> dict[str, Any]:
         """The configuration as it was written.
 

@@ -1,12 +1,16 @@
 """`mbrl-taskmet evaluate` and `mbrl-taskmet weights`."""
 
 import json
+import os
 import shutil
+import sys
 
 import gymnasium as gym
 import matplotlib.image
 import numpy as np
 import pytest
+from gymnasium.envs.classic_control.cartpole import CartPoleEnv
+from moviepy import VideoFileClip
 
 from mbrl_taskmet import MLE, TaskMet
 from mbrl_taskmet.runs.run_folder import RunFolder
@@ -65,6 +69,68 @@ def test_returns_are_those_of_the_greedy_agent(cli, folder, seed):
         observation, reward, terminated, truncated, _ = env.step(action)
         total, over = total + reward, terminated or truncated
     assert result["episode_returns"] == [total]
+
+
+def test_a_film_shows_the_first_episode(cli, folder):
+    options = ("--episodes", 1, "--seed", 7, "--json")
+    plain, filmed = (
+        json.loads(cli("evaluate", folder / "seed-3", *options, *video)[1])[0]
+        for video in ([], ["--video"])
+    )
+    film = filmed.pop("video")
+    assert filmed == plain
+    clip = VideoFileClip(film)
+    assert clip.fps == gym.make("CartPole-v1").metadata["render_fps"]
+    steps = plain["episode_returns"][0]  # CartPole pays one a step
+    assert clip.duration * clip.fps == pytest.approx(steps + 1, abs=0.5)
+    first, last = clip.get_frame(0), clip.get_frame(clip.duration - 1 / clip.fps)
+    clip.close()
+    assert (first != last).any()
+    assert first.std() > 5
+
+
+def test_films_of_all_seeds_are_announced_and_replaced(cli, folder):
+    for _ in range(2):
+        status, output, complaint = cli("evaluate", folder, "--episodes", 1, "--video")
+        assert (status, complaint) == (0, "")
+        for seed in (3, 4):
+            assert f"seed-{seed}: film in evaluation.mp4" in output.replace("\n", "")
+
+
+def not_filmed(result, reason):
+    status, output, complaint = result
+    assert (status, output) == (2, "")
+    assert complaint.count("\n") == 1
+    assert complaint.startswith("mbrl-taskmet: mbrl_taskmet/NoisyCartPole-v0 cannot be filmed")
+    assert reason in complaint
+    assert "pip install 'mbrl-taskmet[video]'" in complaint
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there is always a display")
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [({}, "egl"), ({"DISPLAY": ":0"}, None), ({"MUJOCO_GL": "osmesa"}, "osmesa")],
+)
+def test_without_a_display_mujoco_renders_off_screen(cli, folder, monkeypatch, variables, expected):
+    environ = {k: v for k, v in os.environ.items() if "DISPLAY" not in k and k != "MUJOCO_GL"}
+    monkeypatch.setattr(os, "environ", environ | variables)
+    assert cli("evaluate", folder / "seed-3", "--episodes", 1, "--video")[0] == 0
+    assert os.environ.get("MUJOCO_GL") == expected
+
+
+@pytest.mark.parametrize("package", ["moviepy", "pygame"])
+def test_a_film_without_the_packages_for_it_is_refused(cli, folder, monkeypatch, package):
+    monkeypatch.setitem(sys.modules, package, None)
+    result = cli("evaluate", folder / "seed-3", "--episodes", 1, "--video")
+    not_filmed(result, f"{package} is not installed" if package == "pygame" else "MoviePy is not")
+
+
+def test_an_environment_whose_renderer_fails_is_refused(cli, folder, monkeypatch):
+    def fail(self):
+        raise AttributeError("no display\nhere.")
+
+    monkeypatch.setattr(CartPoleEnv, "render", fail)
+    not_filmed(cli("evaluate", folder / "seed-3", "--video"), "(no display here)")
 
 
 def test_weights_are_shown_as_a_table(cli, folder):
