@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mbrl_taskmet.agents import MetricWeights
+
 
 class RunFolderError(ValueError):
     """A run folder that cannot be used, said in one sentence."""
@@ -50,6 +52,11 @@ class RunFolder:
     def weights(self) -> Path:
         """The metric's weights over time."""
         return self.path / "weights.csv"
+
+    @property
+    def metric(self) -> Path:
+        """All that is known of the metric at the last of the weights over time."""
+        return self.path / "weights.npz"
 
     @property
     def figure(self) -> Path:
@@ -107,6 +114,20 @@ class RunFolder:
                 f"{self.weights} is damaged: its rows are not numbers, one for each column."
             ) from None
         return rows[0][1:], values[:, 0], values[:, 1:]
+
+    def read_metric(self) -> MetricWeights:
+        """The metric at the last of the weights over time; its weights alone in an old folder.
+
+        Raises:
+            RunFolderError: if nothing was recorded yet, or a file is damaged.
+        """
+        names, _, weights = self.read_weights()
+        if not self.metric.exists():
+            return MetricWeights(tuple(names), weights[-1])
+        try:
+            return MetricWeights.load(self.metric)
+        except ValueError as error:
+            raise RunFolderError(str(error)) from None
 
 
 def find_runs(path: Path) -> list[RunFolder]:

@@ -10,9 +10,11 @@ import matplotlib.image
 import numpy as np
 import pytest
 from gymnasium.envs.classic_control.cartpole import CartPoleEnv
+from matplotlib.figure import Figure
 from moviepy import VideoFileClip
 
 from mbrl_taskmet import MLE, TaskMet
+from mbrl_taskmet.agents import MetricWeights
 from mbrl_taskmet.runs.run_folder import RunFolder
 
 
@@ -158,8 +160,71 @@ def test_weights_of_several_seeds_are_averaged(cli, folder):
     names, _, one = RunFolder(folder / "seed-3").read_weights()
     _, _, other = RunFolder(folder / "seed-4").read_weights()
     mean = (one[-1] + other[-1]) / 2
-    np.testing.assert_allclose([found[name]["weight"] for name in names], mean)
+    np.testing.assert_allclose([found[name]["weight"] for name in names], mean, rtol=1e-5)
     assert "mean of 2 runs" in cli("weights", folder)[1]
+
+
+def test_the_table_and_the_file_tell_weights_per_standard_deviation_and_per_unit(cli, folder):
+    runs = [RunFolder(folder / f"seed-{seed}") for seed in (3, 4)]
+    agents = [TaskMet.load(run.agent).metric_weights() for run in runs]
+    found = json.loads(cli("weights", folder, "--json")[1])
+    for name, entry in found.items():
+        i = agents[0].names.index(name)
+        per_std = np.mean([weights.per_std[i] for weights in agents])
+        per_unit = np.mean([weights.per_unit[i] for weights in agents])
+        assert entry["weight_per_std"] == pytest.approx(per_std)
+        assert entry["weight_per_unit"] == pytest.approx(per_unit)
+    header = cli("weights", folder)[1].splitlines()[2]
+    assert [cell.strip() for cell in header.split("┃")][3:6] == ["weight", "per std", "per unit"]
+
+
+def test_an_old_run_folder_still_tells_its_weights(cli, spoiled):
+    spoiled.metric.unlink()
+    found = json.loads(cli("weights", spoiled.path, "--json", "--png", "weights.png")[1])
+    assert set(found["pole_angle"]) == {"weight", "rank"}
+
+
+def test_damaged_details_of_the_metric_are_refused(cli, spoiled):
+    spoiled.metric.write_bytes(spoiled.metric.read_bytes()[:100])
+    assert "is damaged: train" in refused(cli("weights", spoiled.path), spoiled)
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """The panels of each figure that is saved."""
+    panels = []
+    save = Figure.savefig
+    monkeypatch.setattr(
+        Figure, "savefig", lambda self, *a, **k: (panels.append(self.axes), save(self, *a, **k))
+    )
+    return panels
+
+
+def test_a_full_metric_is_drawn_as_its_matrix(cli, spoiled, drawn):
+    names, _, weights = spoiled.read_weights()
+    matrix = np.arange(36.0).reshape(6, 6) - 10
+    MetricWeights(tuple(names), weights[-1], matrix=matrix).save(spoiled.metric)
+    assert cli("weights", spoiled.path, "--png", "weights.png")[0] == 0
+    (panel,) = [axes for axes in drawn[-1] if axes.images]
+    np.testing.assert_array_equal(panel.images[0].get_array(), matrix)
+    assert panel.images[0].get_clim() == (-25, 25)
+    assert [label.get_text() for label in panel.get_xticklabels()] == names
+
+
+def test_a_conditional_metric_is_told_and_drawn_by_its_quantiles(cli, spoiled, drawn):
+    names, _, weights = spoiled.read_weights()
+    quantiles = np.arange(1.0, 6)[:, None] * weights[-1]
+    MetricWeights(tuple(names), weights[-1], quantiles=quantiles).save(spoiled.metric)
+    status, output, _ = cli("weights", spoiled.path, "--json", "--png", "weights.png")
+    assert status == 0
+    entry = json.loads(output)["pole_angle"]
+    assert list(entry["quantiles"]) == ["0.05", "0.25", "0.5", "0.75", "0.95"]
+    expected = entry["weight"] * np.arange(1, 6)
+    np.testing.assert_allclose(list(entry["quantiles"].values()), expected)
+    assert "5 % to 95 %" in cli("weights", spoiled.path)[1]
+    boxes = drawn[-1][0].containers[1]
+    np.testing.assert_allclose([box.get_x() for box in boxes], quantiles[1])
+    np.testing.assert_allclose([box.get_width() for box in boxes], quantiles[3] - quantiles[1])
 
 
 def test_weights_are_drawn(cli, folder, tmp_path):
