@@ -176,11 +176,9 @@ def _figures(value: float) -> str:
 _FURTHER_COLUMNS: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "per std": ("per_std", lambda entry: _figures(entry["weight_per_std"])),
     "per unit": ("per_unit", lambda entry: _figures(entry["weight_per_unit"])),
-    "5 % to 95 %": (
+    "5–95 %": (
         "quantiles",
-        lambda entry: " to ".join(
-            _figures(entry["quantiles"][level]) for level in ("0.05", "0.95")
-        ),
+        lambda entry: "–".join(f"{entry['quantiles'][level]:.2g}" for level in ("0.05", "0.95")),
     ),
 }
 """Columns that a table has where their field is known: title, field and cell."""

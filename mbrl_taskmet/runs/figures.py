@@ -46,7 +46,9 @@ def draw_weights(
     figure = Figure(figsize=(4.2 * sum(ratios), height), layout="constrained")
     axes = figure.subplots(1, len(ratios), width_ratios=ratios)
     for panel in axes:
-        _name_dimensions(panel, names if panel is axes[0] else [""] * num)
+        panel.set_ylim(num - 0.5, -0.5)
+        panel.tick_params(labelleft=panel is axes[0])
+    _name_dimensions(axes[0], names)
     _draw_bars(axes[0], weights[-1], np.zeros(num, bool) if distractors is None else distractors)
     axes[0].set_xlabel(f"weight after {int(timesteps[-1]):,} steps")
     if found is not None and found.quantiles is not None:
@@ -58,8 +60,7 @@ def draw_weights(
 
 
 def _name_dimensions(axes: Axes, names: Sequence[str]) -> None:
-    """Put the dimensions on the vertical axis, the first on top."""
-    axes.set_ylim(len(names) - 0.5, -0.5)
+    """Put the dimensions on the vertical axis."""
     if len(names) <= MOST_LABELS:
         axes.set_yticks(range(len(names)), names)
     else:
@@ -70,6 +71,7 @@ def _draw_bars(axes: Axes, weights: FloatArray, distractors: NDArray[np.bool_]) 
     colours = np.where(distractors, DISTRACTOR, REAL)
     axes.barh(np.arange(len(weights)), weights, color=list(colours), height=0.9)
     axes.axvline(1.0, color="black", linewidth=0.8, linestyle=":")
+    axes.set_xlim(left=0)
     if distractors.any():
         handles = [Patch(color=REAL, label="real"), Patch(color=DISTRACTOR, label="distractor")]
         axes.legend(handles=handles, loc="lower right")

@@ -185,9 +185,9 @@ def test_the_table_has_a_column_for_all_that_is_known():
     titles = [[column.header for column in w.table().columns] for w in (bare, scaled, spread)]
     assert titles[0] == ["rank", "dimension", "weight", ""]
     assert titles[1] == ["rank", "dimension", "weight", "per std", "per unit", ""]
-    assert titles[2] == ["rank", "dimension", "weight", "per std", "per unit", "5 % to 95 %"]
+    assert titles[2] == ["rank", "dimension", "weight", "per std", "per unit", "5–95 %"]
     cells = [next(iter(column.cells)) for column in spread.table().columns]
-    assert cells == ["1", "b", "2.00", "6.00", "0.200", "0.00 to 8.00"]
+    assert cells == ["1", "b", "2.00", "6.00", "0.200", "0–8"]
 
 
 def test_weights_are_the_metrics_times_the_prior(make_agent):

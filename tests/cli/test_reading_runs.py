@@ -221,7 +221,7 @@ def test_a_conditional_metric_is_told_and_drawn_by_its_quantiles(cli, spoiled, d
     assert list(entry["quantiles"]) == ["0.05", "0.25", "0.5", "0.75", "0.95"]
     expected = entry["weight"] * np.arange(1, 6)
     np.testing.assert_allclose(list(entry["quantiles"].values()), expected)
-    assert "5 % to 95 %" in cli("weights", spoiled.path)[1]
+    assert "5–95 %" in cli("weights", spoiled.path)[1]
     boxes = drawn[-1][0].containers[1]
     np.testing.assert_allclose([box.get_x() for box in boxes], quantiles[1])
     np.testing.assert_allclose([box.get_width() for box in boxes], quantiles[3] - quantiles[1])
