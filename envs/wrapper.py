@@ -126,6 +126,11 @@ class DistractorWrapper(gym.Wrapper[FloatArray, Any, FloatArray, Any], RecordCon
     def _describe_mixtures(self, mixing: FloatArray) -> None:
         """Describe dimensions none of which is real or a distractor alone."""
         total, num_real = self._added.size, self._added.size - self._added.sum()
+        if mixing.shape != (total, total):
+            raise ValueError(
+                f"{self._process} mixes by a matrix of shape {mixing.shape}: return one of shape "
+                f"{(total, total)} from mixing(), for real dimensions and distractors together."
+            )
         dtype: Any = self.observation_space.dtype
         self.observation_space = gym.spaces.Box(-np.inf, np.inf, (total,), dtype)
         self.distractor_mask = np.zeros(total, dtype=np.bool_)

@@ -90,6 +90,15 @@ def test_noise_beside_mixtures_is_a_distractor_and_noise_among_them_is_not():
     assert among.dimension_names == [f"mixture_{i}" for i in range(9)]
 
 
+def test_a_mixing_of_another_size_is_refused():
+    class Wrong(Projected):
+        def mixing(self, layout):
+            return np.eye(3)
+
+    with pytest.raises(ValueError, match=r"shape \(3, 3\): return one of shape \(9, 9\) from mix"):
+        DistractorWrapper(gym.make("CartPole-v1"), K, Wrong())
+
+
 def test_neither_the_mixing_nor_the_mask_can_be_changed():
     env = projected()
     for array in (env.mixing, env.distractor_mask):
