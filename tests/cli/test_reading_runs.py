@@ -29,6 +29,12 @@ def spoiled(folder, tmp_path):
     return RunFolder(shutil.copytree(folder / "seed-3", tmp_path / "spoiled"))
 
 
+@pytest.fixture
+def copied(folder, tmp_path):
+    """A copy of the runs, to be added to."""
+    return shutil.copytree(folder, tmp_path / "copied")
+
+
 def refused(result, run):
     status, output, complaint = result
     assert status == 2
@@ -73,10 +79,10 @@ def test_returns_are_those_of_the_greedy_agent(cli, folder, seed):
     assert result["episode_returns"] == [total]
 
 
-def test_a_film_shows_the_first_episode(cli, folder):
+def test_a_film_shows_the_first_episode(cli, copied):
     options = ("--episodes", 1, "--seed", 7, "--json")
     plain, filmed = (
-        json.loads(cli("evaluate", folder / "seed-3", *options, *video)[1])[0]
+        json.loads(cli("evaluate", copied / "seed-3", *options, *video)[1])[0]
         for video in ([], ["--video"])
     )
     film = filmed.pop("video")
@@ -91,9 +97,9 @@ def test_a_film_shows_the_first_episode(cli, folder):
     assert first.std() > 5
 
 
-def test_films_of_all_seeds_are_announced_and_replaced(cli, folder):
+def test_films_of_all_seeds_are_announced_and_replaced(cli, copied):
     for _ in range(2):
-        status, output, complaint = cli("evaluate", folder, "--episodes", 1, "--video")
+        status, output, complaint = cli("evaluate", copied, "--episodes", 1, "--video")
         assert (status, complaint) == (0, "")
         for seed in (3, 4):
             assert f"seed-{seed}: film in evaluation.mp4" in output.replace("\n", "")
@@ -113,26 +119,26 @@ def not_filmed(result, reason):
     ("variables", "expected"),
     [({}, "egl"), ({"DISPLAY": ":0"}, None), ({"MUJOCO_GL": "osmesa"}, "osmesa")],
 )
-def test_without_a_display_mujoco_renders_off_screen(cli, folder, monkeypatch, variables, expected):
+def test_without_a_display_mujoco_renders_off_screen(cli, copied, monkeypatch, variables, expected):
     environ = {k: v for k, v in os.environ.items() if "DISPLAY" not in k and k != "MUJOCO_GL"}
     monkeypatch.setattr(os, "environ", environ | variables)
-    assert cli("evaluate", folder / "seed-3", "--episodes", 1, "--video")[0] == 0
+    assert cli("evaluate", copied / "seed-3", "--episodes", 1, "--video")[0] == 0
     assert os.environ.get("MUJOCO_GL") == expected
 
 
 @pytest.mark.parametrize("package", ["moviepy", "pygame"])
-def test_a_film_without_the_packages_for_it_is_refused(cli, folder, monkeypatch, package):
+def test_a_film_without_the_packages_for_it_is_refused(cli, copied, monkeypatch, package):
     monkeypatch.setitem(sys.modules, package, None)
-    result = cli("evaluate", folder / "seed-3", "--episodes", 1, "--video")
+    result = cli("evaluate", copied / "seed-3", "--episodes", 1, "--video")
     not_filmed(result, f"{package} is not installed" if package == "pygame" else "MoviePy is not")
 
 
-def test_an_environment_whose_renderer_fails_is_refused(cli, folder, monkeypatch):
+def test_an_environment_whose_renderer_fails_is_refused(cli, copied, monkeypatch):
     def fail(self):
         raise AttributeError("no display\nhere.")
 
     monkeypatch.setattr(CartPoleEnv, "render", fail)
-    not_filmed(cli("evaluate", folder / "seed-3", "--video"), "(no display here)")
+    not_filmed(cli("evaluate", copied / "seed-3", "--video"), "(no display here)")
 
 
 def test_weights_are_shown_as_a_table(cli, folder):

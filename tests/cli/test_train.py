@@ -92,7 +92,7 @@ def test_a_run_folder_holds_everything_and_nothing_else(runs, seed):
     assert events
     assert found - events == {
         "agent.zip", "checkpoint.zip", "config.json", "evaluations.csv", "evaluations.npz",
-        "progress.csv", "weights.csv", "weights.png",
+        "progress.csv", "weights.csv", "weights.npz", "weights.png",
     }  # fmt: skip
 
 

@@ -104,3 +104,17 @@ def test_neither_the_mixing_nor_the_mask_can_be_changed():
     for array in (env.mixing, env.distractor_mask):
         with pytest.raises(ValueError, match="read-only"):
             array[0] = 1
+
+
+def test_a_full_metric_can_see_the_real_dimensions_alone():
+    env = projected()
+    metric = env.mixing @ np.diag([1.0] * 4 + [0.0] * K) @ env.mixing.T
+    seen, real = episode(env), episode(gym.make("CartPole-v1"))
+    found = np.einsum("ti,ij,tj->t", seen, metric, seen)
+    np.testing.assert_allclose(found, (real**2).sum(1), rtol=1e-4)
+
+
+def test_a_diagonal_metric_weighs_the_noise_whatever_its_weights():
+    """In the original dimensions its weights are means of all its weights, none of them small."""
+    shares = projected(num_distractors=16).mixing ** 2  # each row and column sums to one
+    assert shares[:, 4:].sum(1).min() > 0.5
