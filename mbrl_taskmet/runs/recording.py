@@ -63,9 +63,11 @@ def _camera(environment: EnvironmentConfig, folder: Path) -> RecordVideo:
 
 
 def _render_without_display() -> None:
-    """Choose a renderer of MuJoCo's that needs no display where there is none, unless one is set.
+    """Choose renderers that need no display where there is none, unless others are set.
 
-    Gymnasium would take the first that can be imported, which is the one that needs a display.
+    For MuJoCo Gymnasium would take the first that can be imported, which is the one that needs a
+    display, and pygame complains of not finding one.
     """
     if sys.platform == "linux" and not {"DISPLAY", "WAYLAND_DISPLAY"} & set(os.environ):
         os.environ.setdefault("MUJOCO_GL", "egl")
+        os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
