@@ -27,6 +27,7 @@ from .finite import check_losses
 from .learner import Learner
 from .metric_weights import MetricWeights
 from .policies import POLICIES
+from .reading import read_metric
 from .replay import TransitionBuffer
 
 NORMALIZER_INTERVAL = 100
@@ -224,9 +225,8 @@ class ModelBasedAlgorithm(CheckedAlgorithm):
 
     def _store_transition(self, *args: Any, **kwargs: Any) -> None:
         super()._store_transition(*args, **kwargs)
-        if self.normalize_observations:
-            assert isinstance(self._last_obs, np.ndarray)
-            self.learner.observe(self._last_obs)
+        assert isinstance(self._last_obs, np.ndarray)
+        self.learner.observe(self._last_obs)
 
     def dump_logs(self) -> None:
         """Log the last update's scalars and the metric's weights beside SB3's own values."""
@@ -246,19 +246,17 @@ class ModelBasedAlgorithm(CheckedAlgorithm):
         Raises:
             ValueError: if the weights depend on experience and a loaded agent has none.
         """
-        learner, experienced = self.learner, self.replay_buffer.size() > 0
+        experienced = self.replay_buffer.size() > 0
         batch = self._experience() if experienced else self.replay_buffer.zeros()
-        with torch.no_grad():
-            weights = learner.update.weights(learner.state, batch)
-        if weights.dim() > 1 and not experienced:
-            if self._n_updates > 0:
-                raise ValueError(
-                    f"The weights of this {type(self).__name__} depend on experience: give it "
-                    "its own with load_replay_buffer first."
-                )
-            weights = torch.ones(self.num_dimensions)
-        weights = weights.reshape(-1, weights.shape[-1]).mean(0)
-        return MetricWeights(self.dimension_names, weights.cpu().double().numpy())
+        found = read_metric(self.dimension_names, self.learner, batch)
+        if found.quantiles is None or experienced:
+            return found
+        if self._n_updates > 0:
+            raise ValueError(
+                f"The weights of this {type(self).__name__} depend on experience: give it "
+                "its own with load_replay_buffer first."
+            )
+        return MetricWeights(self.dimension_names, np.ones(self.num_dimensions))
 
     def prediction_errors(self) -> np.ndarray:
         """Mean squared error of the model's next observation in each dimension, shape (n,).

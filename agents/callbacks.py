@@ -17,6 +17,10 @@ from .base import ModelBasedAlgorithm
 class WeightsCallback(BaseCallback):
     """Writes the metric's weights to a CSV file, a column each, and to TensorBoard.
 
+    Beside it, under the same name with the suffix `.npz`, stands all that is known of the metric
+    at the file's last row (`MetricWeights.save`). What depends on experience can still be read
+    there once the agent is loaded without its own.
+
     Args:
         path: of the file; written anew.
         interval: environment steps between two rows.
@@ -47,7 +51,9 @@ class WeightsCallback(BaseCallback):
         self._record()
 
     def _record(self) -> None:
-        weights = self.model.metric_weights().weights
+        found = self.model.metric_weights()
+        weights = found.weights
+        found.save(self._path.with_suffix(".npz"))
         _write_row(self._path, [self.num_timesteps, *(f"{w:.6g}" for w in weights)], "a")
         self.logger.record(
             "metric/weights",
@@ -131,10 +137,11 @@ class EvaluationCallback(ReturnsCallback):
     """Evaluation of a model-based agent: its returns, its model's errors and its weights.
 
     The columns that compare real dimensions with distractors are empty where there are none of
-    one or the other. The agent never sees which dimensions those are.
+    one or the other, as where noise is mixed into every dimension: all then count as real. The
+    agent never sees which dimensions those are.
 
     Args:
-        distractor_mask: True for a distractor, shape (n,); None if unknown.
+        distractor_mask: True for what is nothing but a distractor, shape (n,); None if unknown.
         **options: as in `ReturnsCallback`.
     """
 

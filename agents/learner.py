@@ -50,13 +50,22 @@ class Learner:
         """Count observations of shape (N, n) in the running mean and variance."""
         self._observed.update(observations)
 
+    @property
+    def observed_std(self) -> np.ndarray | None:
+        """Standard deviation of each dimension so far, shape (n,); None if too few were seen."""
+        if self._observed.count < FEWEST_OBSERVED:
+            return None
+        std: np.ndarray = np.sqrt(self._observed.var + 1e-8)
+        return std
+
     def renew_normalizer(self) -> None:
         """Let what has been observed so far decide the units of observations, if it is enough."""
-        if self._observed.count < FEWEST_OBSERVED:
+        std = self.observed_std
+        if std is None:
             return
-        like, observed = self.state.normalizer.mean, self._observed
-        mean = torch.as_tensor(observed.mean).to(like)
-        scale = torch.as_tensor(1 / np.sqrt(observed.var + 1e-8)).to(like)
+        like = self.state.normalizer.mean
+        mean = torch.as_tensor(self._observed.mean).to(like)
+        scale = torch.as_tensor(1 / std).to(like)
         self.state = self.state._replace(normalizer=Normalizer(mean, scale))
 
     def compile(self, announce: Callable[[], None]) -> None:

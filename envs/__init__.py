@@ -7,7 +7,9 @@ from .action_echo import ActionEcho
 from .autoregressive import Autoregressive
 from .gaussian import Gaussian
 from .kinds import DISTRACTOR_KINDS, make_process
+from .multi_scale import MultiScale
 from .process import DistractorProcess, Site
+from .projected import Projected
 from .redundant import Redundant
 from .registration import NOISY_IDS, make_noisy, register_noisy_ids
 from .sinusoid import Sinusoid
@@ -21,6 +23,8 @@ __all__ = [
     "DistractorProcess",
     "DistractorWrapper",
     "Gaussian",
+    "MultiScale",
+    "Projected",
     "Redundant",
     "Sinusoid",
     "Site",

@@ -9,7 +9,9 @@ from ..suggestion import did_you_mean
 from .action_echo import ActionEcho
 from .autoregressive import Autoregressive
 from .gaussian import Gaussian
+from .multi_scale import MultiScale
 from .process import DistractorProcess
+from .projected import Projected
 from .redundant import Redundant
 from .sinusoid import Sinusoid
 
@@ -19,6 +21,8 @@ DISTRACTOR_KINDS: dict[str, type[DistractorProcess[Any]]] = {
     "sinusoid": Sinusoid,
     "action_echo": ActionEcho,
     "redundant": Redundant,
+    "multi_scale": MultiScale,
+    "projected": Projected,
 }
 
 

@@ -18,6 +18,38 @@ _ACROBOT = (
 _PENDULUM = ("cos_angle", "sin_angle", "angular_velocity")
 _MOUNTAIN_CAR = ("car_position", "car_velocity")
 _INVERTED_PENDULUM = ("cart_position", "pole_angle", "cart_velocity", "pole_angular_velocity")
+_HOPPER = (
+    "torso_height",
+    "torso_angle",
+    "thigh_angle",
+    "leg_angle",
+    "foot_angle",
+    "forward_velocity",
+    "upward_velocity",
+    "torso_angular_velocity",
+    "thigh_angular_velocity",
+    "leg_angular_velocity",
+    "foot_angular_velocity",
+)
+_HALF_CHEETAH = (
+    "torso_height",
+    "torso_angle",
+    "back_thigh_angle",
+    "back_shin_angle",
+    "back_foot_angle",
+    "front_thigh_angle",
+    "front_shin_angle",
+    "front_foot_angle",
+    "forward_velocity",
+    "upward_velocity",
+    "torso_angular_velocity",
+    "back_thigh_angular_velocity",
+    "back_shin_angular_velocity",
+    "back_foot_angular_velocity",
+    "front_thigh_angular_velocity",
+    "front_shin_angular_velocity",
+    "front_foot_angular_velocity",
+)
 
 # Keyed by class and not by id, since an environment inside a wrapper may have no id yet; by
 # module too, since a user's own `PendulumEnv` may order its dimensions differently.
@@ -31,6 +63,8 @@ _KNOWN_NAMES = {
     ),
     "gymnasium.envs.mujoco.inverted_pendulum_v4:InvertedPendulumEnv": _INVERTED_PENDULUM,
     "gymnasium.envs.mujoco.inverted_pendulum_v5:InvertedPendulumEnv": _INVERTED_PENDULUM,
+    "gymnasium.envs.mujoco.hopper_v5:HopperEnv": _HOPPER,
+    "gymnasium.envs.mujoco.half_cheetah_v5:HalfCheetahEnv": _HALF_CHEETAH,
 }
 
 

@@ -1,7 +1,8 @@
 """What a kind of distractor is: a Markov chain beside the environment, and what is seen of it.
 
     z_0     ~ start(s_0)                      state_{t+1} ~ advance(state_t, a_t, s_{t+1})
-    x_t     = values(state_t)                 the distractors shown next to s_t
+    x_t     = values(state_t)                 the distractors
+    o_t     = (s_t, x_t), or R (s_t, x_t)     what is shown, R = mixing()
 
 A process holds its parameters and nothing else. What it draws once, for every environment
 with the same ``layout_seed`` (frequencies, embeddings), is its layout; what changes from step
@@ -102,3 +103,15 @@ class DistractorProcess(ABC, Generic[LayoutT]):
     def bounds(self, layout: LayoutT) -> tuple[float | FloatArray, float | FloatArray]:
         """Return the smallest and the largest value, scalar or of shape (k,): by default none."""
         return -np.inf, np.inf
+
+    def mixing(self, layout: LayoutT) -> FloatArray | None:
+        """Return the matrix that mixes real dimensions and distractors: by default none does.
+
+        Args:
+            layout: What :meth:`layout` returned.
+
+        Returns:
+            R, invertible, shape (n + k, n + k), of which every row has a share of the real
+            dimensions; None where distractors stand beside the real dimensions.
+        """
+        return None

@@ -15,6 +15,10 @@ from .wrapper import DistractorWrapper
 NOISY_IDS = {
     "mbrl_taskmet/NoisyCartPole-v0": "CartPole-v1",
     "mbrl_taskmet/NoisyAcrobot-v0": "Acrobot-v1",
+    "mbrl_taskmet/NoisyPendulum-v0": "Pendulum-v1",
+    "mbrl_taskmet/NoisyInvertedPendulum-v0": "InvertedPendulum-v5",
+    "mbrl_taskmet/NoisyHopper-v0": "Hopper-v5",
+    "mbrl_taskmet/NoisyHalfCheetah-v0": "HalfCheetah-v5",
 }
 
 

@@ -29,10 +29,18 @@ class DistractorWrapper(gym.Wrapper[FloatArray, Any, FloatArray, Any], RecordCon
 
     Wrap twice to mix kinds: names and mask then cover both.
 
+    Where the kind turns real dimensions and distractors into one another (``"projected"``), every
+    dimension is a mixture: it is named so, its bounds are infinite, and the mask, which is True
+    only for what is nothing but a distractor, is False everywhere. Whatever compares distractors
+    with other dimensions then finds none, as without distractors.
+
     Attributes:
         distractor_mask: For evaluation only, no algorithm may read it: True where a dimension is
-            a distractor, shape (n + k,), read-only.
+            nothing but a distractor, shape (n + k,), read-only.
         dimension_names: The names of the n + k dimensions.
+        mixing: For evaluation only, like the mask: the matrix R by which observations are
+            R (s, x), of the n dimensions s that are wrapped and the k distractors x, shape
+            (n + k, n + k), read-only; None where nothing is mixed.
 
     Example:
         >>> env = DistractorWrapper(gym.make("CartPole-v1"), 2, kind="sinusoid")
@@ -44,6 +52,7 @@ class DistractorWrapper(gym.Wrapper[FloatArray, Any, FloatArray, Any], RecordCon
 
     distractor_mask: NDArray[np.bool_]
     dimension_names: list[str]
+    mixing: FloatArray | None
     _state: FloatArray
 
     def __init__(
@@ -62,7 +71,7 @@ class DistractorWrapper(gym.Wrapper[FloatArray, Any, FloatArray, Any], RecordCon
             env: Environment with observations in a Box of shape (n,) and floating-point type.
             num_distractors: Number of distractor dimensions, k; 0 adds none.
             kind: ``"gaussian"``, ``"autoregressive"``, ``"sinusoid"``, ``"action_echo"``,
-                ``"redundant"``, or a process of your own.
+                ``"redundant"``, ``"multi_scale"``, ``"projected"``, or a process of your own.
             noise_std: Scale σ of the distractors: their standard deviation, or see the kind.
             permute: Whether to scatter the distractors among the real dimensions, instead of
                 putting them last; either keeps its own order.
@@ -104,11 +113,31 @@ class DistractorWrapper(gym.Wrapper[FloatArray, Any, FloatArray, Any], RecordCon
         )
         inner_mask = _inner_mask(env, space.shape[0])
         self.distractor_mask = self._merge(inner_mask, True)
-        self.distractor_mask.flags.writeable = False
         real_names = np.array(dimension_names(env, space.shape[0]), dtype=object)
         first = inner_mask.sum()
         added_names = [f"distractor_{first + i}" for i in range(num_distractors)]
         self.dimension_names = list(self._merge(real_names, added_names))
+        self.mixing = None
+        self._mixing = self._process.mixing(self._layout)
+        if self._mixing is not None:
+            self._describe_mixtures(self._mixing)
+        self.distractor_mask.flags.writeable = False
+
+    def _describe_mixtures(self, mixing: FloatArray) -> None:
+        """Describe dimensions none of which is real or a distractor alone."""
+        total, num_real = self._added.size, self._added.size - self._added.sum()
+        if mixing.shape != (total, total):
+            raise ValueError(
+                f"{self._process} mixes by a matrix of shape {mixing.shape}: return one of shape "
+                f"{(total, total)} from mixing(), for real dimensions and distractors together."
+            )
+        dtype: Any = self.observation_space.dtype
+        self.observation_space = gym.spaces.Box(-np.inf, np.inf, (total,), dtype)
+        self.distractor_mask = np.zeros(total, dtype=np.bool_)
+        order = self._merge(np.arange(num_real), np.arange(num_real, total))
+        self.dimension_names = [f"mixture_{i}" for i in order]
+        self.mixing = mixing[order]
+        self.mixing.flags.writeable = False
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -134,7 +163,11 @@ class DistractorWrapper(gym.Wrapper[FloatArray, Any, FloatArray, Any], RecordCon
                 f"The environment returned an observation of shape {real.shape}: return one of "
                 f"shape {self.env.observation_space.shape}, as its observation space says."
             )
-        return self._merge(real, self._process.values(self._layout, self._state))
+        added = self._process.values(self._layout, self._state)
+        if self._mixing is not None:
+            mixed = self._mixing @ np.concatenate([real, added])
+            real, added = np.split(mixed.astype(real.dtype), [len(real)])
+        return self._merge(real, added)
 
     def _merge(self, real: NDArray[ScalarT], added: ArrayLike) -> NDArray[ScalarT]:
         """Put what belongs to the wrapped dimensions and to the added ones in their places."""

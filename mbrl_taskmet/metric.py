@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from mbrl_taskmet.networks import MLP, Linearization
+from mbrl_taskmet.networks import MLP, Linearization, Rows
 
 UNIT_SOFTPLUS = math.log(math.e - 1)
 """softplus⁻¹(1): the raw number of a weight of one."""
@@ -26,11 +26,17 @@ class Form(Protocol):
     def identity(self) -> Tensor:
         """The raw numbers of the identity matrix, shape (R,)."""
 
-    def apply(self, raw: Tensor, vectors: Tensor) -> Tensor:
-        """Λ x for each row x: (R,) or (B, R), and (B, n) → (B, n)."""
+    def product(self, raw: Tensor) -> Rows:
+        """The map x ↦ Λ x of each row x, made once to be used often.
+
+        Of (R,) for any number of rows, of (B, R) for B rows, one for each Λ.
+        """
 
     def diagonal(self, raw: Tensor) -> Tensor:
         """The diagonal of Λ, the dimensions' weights: (…, R) → (…, n)."""
+
+    def matrix(self, raw: Tensor) -> Tensor | None:
+        """Λ where it is more than its diagonal, else None: (…, R) → (…, n, n)."""
 
     def clamp(self, raw: Tensor) -> Tensor:
         """The nearest raw numbers within the form's bounds, if it has any: (…, R) → (…, R)."""
@@ -69,9 +75,14 @@ class Diagonal:
             weights = weights * (math.sqrt(self.num_dimensions) / norm)
         return weights
 
-    def apply(self, raw: Tensor, vectors: Tensor) -> Tensor:
-        """λ ∘ x for each row x: (n,) or (B, n), and (B, n) → (B, n)."""
-        return self.diagonal(raw) * vectors
+    def product(self, raw: Tensor) -> Rows:
+        """The map x ↦ λ ∘ x of each row x."""
+        weights = self.diagonal(raw)
+        return lambda rows: weights * rows
+
+    def matrix(self, raw: Tensor) -> None:
+        """None: the diagonal says all."""
+        return None
 
 
 @dataclass(frozen=True)
@@ -105,25 +116,42 @@ class Cholesky:
 
     def factor(self, raw: Tensor) -> Tensor:
         """L, so that Λ = L Lᵀ: (…, R) → (…, n, n)."""
+        factor = self._unscaled_factor(raw)
+        return factor * self._rescaling(factor @ factor.mT).sqrt() if self.normalize else factor
+
+    def matrix(self, raw: Tensor) -> Tensor:
+        """Λ = L Lᵀ: (…, R) → (…, n, n)."""
+        factor = self._unscaled_factor(raw)
+        matrix = factor @ factor.mT
+        return matrix * self._rescaling(matrix) if self.normalize else matrix
+
+    def _unscaled_factor(self, raw: Tensor) -> Tensor:
         n = self.num_dimensions
         row = torch.arange(n, device=raw.device).unsqueeze(-1)
         column = row.mT
         # Entry (i, j < i) is raw number n + i (i − 1) / 2 + j, entry (i, i) raw number i.
         below = raw[..., torch.where(column < row, n + row * (row - 1) // 2 + column, 0)]
-        factor = torch.where(column < row, below, 0) + torch.diag_embed(softplus(raw[..., :n]))
-        if self.normalize:
-            norm = torch.linalg.matrix_norm(factor @ factor.mT, keepdim=True)
-            factor = factor * (math.sqrt(n) / norm).sqrt()
-        return factor
+        return torch.where(column < row, below, 0) + torch.diag_embed(softplus(raw[..., :n]))
+
+    def _rescaling(self, matrix: Tensor) -> Tensor:
+        """√n / ‖Λ‖, shape (…, 1, 1)."""
+        norm: Tensor = torch.linalg.matrix_norm(matrix, keepdim=True)
+        return math.sqrt(self.num_dimensions) / norm
 
     def diagonal(self, raw: Tensor) -> Tensor:
         """diag(L Lᵀ): (…, R) → (…, n)."""
         return self.factor(raw).square().sum(-1)
 
-    def apply(self, raw: Tensor, vectors: Tensor) -> Tensor:
-        """L Lᵀ x for each row x: (R,) or (B, R), and (B, n) → (B, n)."""
+    def product(self, raw: Tensor) -> Rows:
+        """The map x ↦ Λ x of each row x.
+
+        One Λ for all rows is multiplied out first, one for each row stays L Lᵀ.
+        """
+        if raw.dim() == 1:
+            matrix = self.matrix(raw)
+            return lambda rows: rows @ matrix
         factor = self.factor(raw)
-        return (vectors.unsqueeze(-2) @ factor @ factor.mT).squeeze(-2)
+        return lambda rows: (rows.unsqueeze(-2) @ factor @ factor.mT).squeeze(-2)
 
 
 @dataclass(frozen=True)
@@ -150,10 +178,15 @@ class Scaled:
         """The scaled weights: (…, R) → (…, n)."""
         return self.scale * self.form.diagonal(raw)
 
-    def apply(self, raw: Tensor, vectors: Tensor) -> Tensor:
-        """D^½ Λ D^½ x for each row x."""
-        root = self.scale.sqrt()
-        return root * self.form.apply(raw, root * vectors)
+    def product(self, raw: Tensor) -> Rows:
+        """The map x ↦ D^½ Λ D^½ x of each row x."""
+        root, inner = self.scale.sqrt(), self.form.product(raw)
+        return lambda rows: root * inner(root * rows)
+
+    def matrix(self, raw: Tensor) -> Tensor | None:
+        """D^½ Λ D^½ where it is more than its diagonal: (…, R) → (…, n, n)."""
+        root, inner = self.scale.sqrt(), self.form.matrix(raw)
+        return None if inner is None else root.unsqueeze(-1) * inner * root
 
 
 class Metric(Protocol):
@@ -167,6 +200,9 @@ class Metric(Protocol):
 
     def weights(self, parameters: Tensor, inputs: Tensor) -> Tensor:
         """The diagonal of Λ_φ: shape (n,), or (B, n) if it depends on (s, a)."""
+
+    def matrix(self, parameters: Tensor, inputs: Tensor) -> Tensor | None:
+        """Λ_φ where it is more than its diagonal: (n, n), or (B, n, n) if it depends on (s, a)."""
 
     def gauss_newton(
         self, parameters: Tensor, inputs: Tensor, model: Linearization
@@ -192,17 +228,21 @@ class UnconditionalMetric:
 
     def apply(self, parameters: Tensor, inputs: Tensor, vectors: Tensor) -> Tensor:
         """Λ_φ x for each row x."""
-        return self.form.apply(parameters, vectors)
+        return self.form.product(parameters)(vectors)
 
     def weights(self, parameters: Tensor, inputs: Tensor) -> Tensor:
         """The diagonal of Λ_φ, shape (n,)."""
         return self.form.diagonal(parameters)
 
+    def matrix(self, parameters: Tensor, inputs: Tensor) -> Tensor | None:
+        """Λ_φ where it is more than its diagonal, shape (n, n)."""
+        return self.form.matrix(parameters)
+
     def gauss_newton(
         self, parameters: Tensor, inputs: Tensor, model: Linearization
     ) -> Callable[[Tensor], Tensor]:
         """The product u ↦ Jᵀ Λ_φ J u, in which a network may fold the one Λ into its layers."""
-        return model.gauss_newton(lambda rows: self.form.apply(parameters, rows))
+        return model.gauss_newton(self.form.product(parameters))
 
     def clamp(self, parameters: Tensor) -> Tensor:
         """φ within the form's bounds."""
@@ -236,18 +276,22 @@ class ConditionalMetric:
 
     def apply(self, parameters: Tensor, inputs: Tensor, vectors: Tensor) -> Tensor:
         """Λ_φ(s, a) x for each row x."""
-        return self.form.apply(self.network(parameters, inputs), vectors)
+        return self.form.product(self.network(parameters, inputs))(vectors)
 
     def weights(self, parameters: Tensor, inputs: Tensor) -> Tensor:
         """The diagonal of Λ_φ(s, a), shape (B, n)."""
         return self.form.diagonal(self.network(parameters, inputs))
 
+    def matrix(self, parameters: Tensor, inputs: Tensor) -> Tensor | None:
+        """Λ_φ(s, a) where it is more than its diagonal, shape (B, n, n)."""
+        return self.form.matrix(self.network(parameters, inputs))
+
     def gauss_newton(
         self, parameters: Tensor, inputs: Tensor, model: Linearization
     ) -> Callable[[Tensor], Tensor]:
         """The product u ↦ Jᵀ Λ_φ(s, a) J u."""
-        raw = self.network(parameters, inputs)
-        return lambda tangent: model.vjp(self.form.apply(raw, model.jvp(tangent)))
+        weigh = self.form.product(self.network(parameters, inputs))
+        return lambda tangent: model.vjp(weigh(model.jvp(tangent)))
 
     def clamp(self, parameters: Tensor) -> Tensor:
         """φ as it is: a bound on the network's outputs would take its gradient."""

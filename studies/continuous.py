@@ -4,6 +4,7 @@ from dataclasses import replace
 from functools import partial
 
 from ..agents import MLEConfig, OMDConfig, TaskMetConfig, VaGraMConfig
+from ..envs import DISTRACTOR_KINDS
 from ..runs.baselines import BaselineRun
 from ..runs.environments import EnvironmentConfig
 from .paper import DQN
@@ -77,10 +78,7 @@ HARDER = Study(
         "mle": MLEConfig(),
         "dqn": DQN,
     },
-    environments=[
-        EnvironmentConfig(num_distractors=16, kind=kind)
-        for kind in ("gaussian", "autoregressive", "sinusoid", "action_echo", "redundant")
-    ],
+    environments=[EnvironmentConfig(num_distractors=16, kind=kind) for kind in DISTRACTOR_KINDS],
     timesteps=30_000,
     seeds=range(3),
     columns=COLUMNS,

@@ -54,6 +54,17 @@ def test_weights_are_the_diagonal_of_the_matrix(metric):
 
 
 @every_metric
+def test_matrix_is_given_where_the_diagonal_does_not_say_all(metric):
+    phi = draw_metric(metric)
+    found, expected = metric.matrix(phi, INPUTS), matrices(metric, phi, INPUTS)
+    if found is None:
+        assert_close(expected, torch.diag_embed(expected.diagonal(dim1=1, dim2=2)))
+    else:
+        assert found.shape == ((B, N, N) if isinstance(metric, ConditionalMetric) else (N, N))
+        assert_close(found.expand(B, N, N), expected)
+
+
+@every_metric
 def test_matrix_is_symmetric_and_positive_definite(metric):
     found = applied_matrices(metric, draw_metric(metric))
     assert_close(found, found.mT)
@@ -118,6 +129,9 @@ def test_scaling_multiplies_rows_and_columns_by_the_root(metric):
     scaled = metric.scaled(scale)
     expected = scale.sqrt()[:, None] * applied_matrices(metric, phi) * scale.sqrt()
     assert_close(applied_matrices(scaled, phi), expected)
+    matrix = scaled.matrix(phi, INPUTS)
+    if matrix is not None:
+        assert_close(matrix.expand(B, N, N), expected)
     weights = scaled.weights(phi, INPUTS).expand(B, N)
     assert_close(weights, expected.diagonal(dim1=1, dim2=2))
     network = MLP((N + A, 4, N))
@@ -156,3 +170,23 @@ def test_conditional_metric_depends_on_the_inputs_once_it_leaves_the_identity():
     metric = ConditionalMetric(Cholesky(N), MLP((N + A, 4, 6)))
     weights = metric.weights(draw_metric(metric), INPUTS)
     assert (weights.std(0) > 1e-3).all()
+
+
+def test_solving_weighs_no_row_of_the_batch_and_builds_the_matrix_once(monkeypatch):
+    """What a full metric costs: n² for each row of the last layer, and not for each sample."""
+    built, weighed = [], []
+    network, metric = MLP((N + A, 2, N)), UnconditionalMetric(Cholesky(N))
+    product = Cholesky.product
+
+    def counted(form, raw):
+        built.append(raw)
+        weigh = product(form, raw)
+        return lambda rows: weighed.append(len(rows)) or weigh(rows)
+
+    monkeypatch.setattr(Cholesky, "product", counted)
+    theta = network.init(generator(), torch.float64)
+    curved = metric.gauss_newton(draw_metric(metric), INPUTS, network.linearize(theta, INPUTS))
+    for _ in range(3):
+        curved(theta)
+    assert len(built) == 1
+    assert max(weighed) == 3 < B

@@ -26,7 +26,12 @@ BELOW = {
     "mbrl_taskmet.agents": {"mbrl_taskmet"},
     "mbrl_taskmet.benchmarks": {"mbrl_taskmet", "mbrl_taskmet.agents", "mbrl_taskmet.envs"},
     "mbrl_taskmet.runs": {"mbrl_taskmet", "mbrl_taskmet.agents", "mbrl_taskmet.envs"},
-    "mbrl_taskmet.studies": {"mbrl_taskmet", "mbrl_taskmet.agents", "mbrl_taskmet.runs"},
+    "mbrl_taskmet.studies": {
+        "mbrl_taskmet",
+        "mbrl_taskmet.agents",
+        "mbrl_taskmet.envs",
+        "mbrl_taskmet.runs",
+    },
 }
 """What each package may import of the others; the command line may import all."""
 

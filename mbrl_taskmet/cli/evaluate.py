@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from stable_baselines3.common.evaluation import evaluate_policy
 
+from mbrl_taskmet.runs.recording import record_episode
 from mbrl_taskmet.runs.run_folder import RunFolder, RunFolderError, find_runs
 from mbrl_taskmet.runs.training import TrainingConfig
 
@@ -28,6 +29,10 @@ class Evaluate:
 
     seed: int = 2_000_000
     """Of the environments; apart from those of training."""
+
+    video: bool = False
+    """Also film the first episode, into `evaluation.mp4` in the run's folder; needs the extra
+    `mbrl-taskmet[video]`."""
 
     json: bool = False
     """Print JSON instead of a table."""
@@ -48,6 +53,9 @@ class Evaluate:
             cells = [f"{number:.1f}" for number in numbers]
             table.add_row(result["run"], str(len(returns)), *cells)
         console.print(table)
+        for result in results:
+            if "video" in result:
+                console.print(f"{result['run']}: film in {Path(result['video']).name}")
         return 0
 
     def _evaluate(self, run: RunFolder) -> dict[str, Any]:
@@ -63,7 +71,11 @@ class Evaluate:
         # As many environments as episodes, so that the policy acts on all of them at once.
         env = config.environment.make(self.episodes, self.seed)
         agent = config.agent.load(run.agent, env=env, device=config.device)
+        result: dict[str, Any] = {"run": str(run.path)}
+        if self.video:
+            record_episode(agent, config.environment, self.seed, run.film)
+            result["video"] = str(run.film)
         env.seed(self.seed)  # loading has seeded it with the seed of training
         returns, _ = evaluate_policy(agent, env, self.episodes, return_episode_rewards=True)
         env.close()
-        return {"run": str(run.path), "episode_returns": returns}
+        return result | {"episode_returns": returns}

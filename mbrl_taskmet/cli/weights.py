@@ -29,7 +29,8 @@ class Weights:
     """Print JSON instead of a table."""
 
     png: Path | None = None
-    """Also draw the weights and their course over training into this file."""
+    """Also draw the weights and their course over training into this file: of a full metric its
+    matrix too, of one that depends on state and action its distribution over what happened."""
 
     def run(self, console: Console) -> int:
         """Show them."""
@@ -43,7 +44,7 @@ class Weights:
         if self.png is not None:
             names, timesteps, weights = _mean_course(runs)
             self.png.parent.mkdir(parents=True, exist_ok=True)
-            draw_weights(names, timesteps, weights, self.png)
+            draw_weights(names, timesteps, weights, self.png, found=mean_weights(runs))
         return 0
 
 
@@ -62,8 +63,8 @@ def show_weights(runs: Sequence[RunFolder], console: Console, rows: int = 20) ->
 
 def mean_weights(runs: Sequence[RunFolder]) -> MetricWeights:
     """The final weights, averaged over runs of one environment."""
-    names, _, weights = _mean_course(runs)
-    return MetricWeights(tuple(names), weights[-1])
+    _mean_course(runs)  # refuses runs that do not belong together
+    return MetricWeights.mean([run.read_metric() for run in runs])
 
 
 def _mean_course(

@@ -1,11 +1,12 @@
 """The environment that the command line asks for."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.vec_env import VecEnv
 
-from mbrl_taskmet.envs import NOISY_IDS, make_noisy
+from mbrl_taskmet.envs import NOISY_IDS, DistractorWrapper, make_noisy
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,8 @@ class EnvironmentConfig:
     """Distracting dimensions added to the observation; 0 adds none."""
 
     kind: str = "gaussian"
-    """Kind of distractors: gaussian, autoregressive, sinusoid, action_echo or redundant."""
+    """Kind of distractors: gaussian, autoregressive, sinusoid, action_echo, redundant, multi_scale
+    or projected."""
 
     noise_std: float = 1.0
     """Scale of the distractors."""
@@ -43,16 +45,25 @@ class EnvironmentConfig:
             TypeError: as `make_noisy`.
             ValueError: as `make_noisy`.
         """
-        return make_vec_env(
-            make_noisy,
-            num_envs,
-            seed,
-            env_kwargs={
-                "env_id": self.base,
-                "num_distractors": self.num_distractors,
-                "kind": self.kind,
-                "noise_std": self.noise_std,
-                "permute": self.permute,
-                "layout_seed": self.layout_seed,
-            },
-        )
+        return make_vec_env(make_noisy, num_envs, seed, env_kwargs=self._arguments)
+
+    def make_one(self, render_mode: str | None = None) -> DistractorWrapper:
+        """Make the environment once, to be looked at.
+
+        Raises:
+            TypeError: as `make_noisy`.
+            ValueError: as `make_noisy`.
+        """
+        return make_noisy(**self._arguments, render_mode=render_mode)
+
+    @property
+    def _arguments(self) -> dict[str, Any]:
+        """Of `make_noisy`."""
+        return {
+            "env_id": self.base,
+            "num_distractors": self.num_distractors,
+            "kind": self.kind,
+            "noise_std": self.noise_std,
+            "permute": self.permute,
+            "layout_seed": self.layout_seed,
+        }

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mbrl_taskmet.agents import MetricWeights
+
 
 class RunFolderError(ValueError):
     """A run folder that cannot be used, said in one sentence."""
@@ -52,9 +54,19 @@ class RunFolder:
         return self.path / "weights.csv"
 
     @property
+    def metric(self) -> Path:
+        """All that is known of the metric at the last of the weights over time."""
+        return self.path / "weights.npz"
+
+    @property
     def figure(self) -> Path:
         """The weights as a picture."""
         return self.path / "weights.png"
+
+    @property
+    def film(self) -> Path:
+        """An episode of the trained agent, if it was asked for."""
+        return self.path / "evaluation.mp4"
 
     def read_config(self) -> dict[str, Any]:
         """The configuration as it was written.
@@ -102,6 +114,20 @@ class RunFolder:
                 f"{self.weights} is damaged: its rows are not numbers, one for each column."
             ) from None
         return rows[0][1:], values[:, 0], values[:, 1:]
+
+    def read_metric(self) -> MetricWeights:
+        """The metric at the last of the weights over time; its weights alone in an old folder.
+
+        Raises:
+            RunFolderError: if nothing was recorded yet, or a file is damaged.
+        """
+        names, _, weights = self.read_weights()
+        if not self.metric.exists():
+            return MetricWeights(tuple(names), weights[-1])
+        try:
+            return MetricWeights.load(self.metric)
+        except ValueError as error:
+            raise RunFolderError(str(error)) from None
 
 
 def find_runs(path: Path) -> list[RunFolder]:

@@ -191,7 +191,7 @@ def train(config: TrainingConfig, folder: Path, report: Report) -> None:
     finally:
         agent.logger.close()
     agent.save(run.agent)
-    draw_weights(*run.read_weights(), run.figure, mask)
+    draw_weights(*run.read_weights(), run.figure, found=run.read_metric(), distractors=mask)
 
 
 class ReportCallback(BaseCallback):

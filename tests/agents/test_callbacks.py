@@ -9,7 +9,8 @@ from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.logger import configure
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from mbrl_taskmet import MLE, TaskMet
+from mbrl_taskmet import MLE, TaskMet, VaGraM
+from mbrl_taskmet.agents import MetricWeights
 from mbrl_taskmet.agents.callbacks import EvaluationCallback, WeightsCallback
 
 MASK = np.array([False] * 4 + [True] * 2)
@@ -64,6 +65,18 @@ def test_weights_are_written_every_interval_and_at_the_end_once_each(
     np.testing.assert_allclose(written, seen, rtol=1e-5)
     if steps > 100:
         assert (written[-1] != written[0]).all()
+    latest, final = MetricWeights.load(path.with_suffix(".npz")), agent.metric_weights()
+    np.testing.assert_array_equal(latest.weights, final.weights)
+
+
+def test_what_depends_on_experience_can_be_read_without_it(make_agent, tmp_path):
+    agent = make_agent(VaGraM)
+    agent.learn(100, callback=WeightsCallback(tmp_path / "weights.csv", 50))
+    agent.save(tmp_path / "agent.zip")
+    with pytest.raises(ValueError, match="load_replay_buffer first"):
+        VaGraM.load(tmp_path / "agent.zip").metric_weights()
+    found = MetricWeights.load(tmp_path / "weights.npz")
+    np.testing.assert_array_equal(found.quantiles, agent.metric_weights().quantiles)
 
 
 def test_two_environments_write_a_row_an_interval(make_agent, make_env, tmp_path):

@@ -3,6 +3,7 @@
 import io
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -64,7 +65,62 @@ def test_weights_of_a_full_metric_are_its_diagonal(make_agent):
         factor[i, i] = softplus(raw[i].double())
     matrix = factor @ factor.T
     expected = math.sqrt(6) * matrix.diagonal() / matrix.norm()
-    np.testing.assert_allclose(with_metric(agent, raw).weights, expected, rtol=1e-5)
+    found = with_metric(agent, raw)
+    np.testing.assert_allclose(found.weights, expected, rtol=1e-5)
+    np.testing.assert_allclose(found.matrix, math.sqrt(6) * matrix / matrix.norm(), rtol=1e-4)
+    assert with_metric(make_agent(TaskMet), RAW).matrix is None
+
+
+def observe(agent):
+    """Let an agent see a thousand observations of known spread: their standard deviations."""
+    seen = np.random.default_rng(0).normal(size=(1_000, 6)) * [0.1, 0.3, 1.0, 3.0, 10.0, 100.0]
+    agent.learner.observe(seen)
+    return seen.std(0)
+
+
+def test_weights_of_an_agent_that_normalises_are_per_standard_deviation(make_agent):
+    agent = make_agent(TaskMet)
+    std = observe(agent)
+    agent.learner.renew_normalizer()
+    found = with_metric(agent, RAW)
+    np.testing.assert_allclose(found.per_std, found.weights, rtol=1e-6)
+    np.testing.assert_allclose(found.per_unit, found.weights / std**2, rtol=1e-3)
+
+
+def test_weights_of_an_agent_that_does_not_normalise_are_per_unit(make_agent):
+    agent = make_agent(TaskMet, normalize_observations=False, relevance=AllAlike())
+    std = observe(agent)
+    found = with_metric(agent, RAW)
+    np.testing.assert_allclose(found.per_unit, found.weights, rtol=1e-6)
+    np.testing.assert_allclose(found.per_std, found.weights * std**2, rtol=1e-3)
+
+
+@pytest.mark.parametrize("normalize", [True, False])
+def test_weights_per_unit_weigh_errors_as_the_agent_does(make_agent, normalize):
+    """λ e² is the same in the agent's units, in the environment's and in standard deviations."""
+    agent = make_agent(TaskMet, normalize_observations=normalize, relevance=AllAlike())
+    std = observe(agent)
+    if normalize:
+        agent.learner.renew_normalizer()
+    found = with_metric(agent, RAW)
+    errors = np.random.default_rng(1).normal(size=6)
+    in_agents_units = errors * agent.learner.state.normalizer.scale.double().numpy()
+    cost = found.weights * in_agents_units**2
+    np.testing.assert_allclose(found.per_unit * errors**2, cost, rtol=1e-6)
+    np.testing.assert_allclose(found.per_std * (errors / std) ** 2, cost, rtol=1e-3)
+
+
+@pytest.mark.parametrize("normalize", [True, False])
+def test_the_standard_deviation_is_that_of_what_was_observed(make_agent, normalize, tmp_path):
+    agent = make_agent(TaskMet, normalize_observations=normalize, relevance=AllAlike())
+    assert agent.metric_weights().per_std is None  # nothing was observed yet
+    seen = []
+    agent.learn(150, callback=lambda local, _: seen.append(local["new_obs"][0].copy()) is None)
+    expected = agent.metric_weights().per_unit * np.var(seen, 0)
+    np.testing.assert_allclose(agent.metric_weights().per_std, expected, rtol=1e-3)
+    agent.save(tmp_path / "agent.zip")
+    loaded = TaskMet.load(tmp_path / "agent.zip").metric_weights()
+    np.testing.assert_array_equal(loaded.per_std, agent.metric_weights().per_std)
 
 
 def test_weights_of_a_conditional_metric_are_a_mean_over_what_happened(make_agent):
@@ -82,6 +138,57 @@ def test_weights_of_a_conditional_metric_are_a_mean_over_what_happened(make_agen
     each = math.sqrt(6) * softplus(raw) / softplus(raw).norm(dim=1, keepdim=True)
     np.testing.assert_allclose(found.weights, each.mean(0), rtol=1e-5)
     assert each.std(0).min() > 0.01
+    expected = np.quantile(each, [0.05, 0.25, 0.5, 0.75, 0.95], axis=0)
+    np.testing.assert_allclose(found.quantiles, expected, rtol=1e-5)
+
+
+def test_the_matrix_of_a_full_conditional_metric_is_a_mean_over_what_happened(make_agent):
+    agent = make_agent(TaskMet, metric="full", metric_hidden=(5,), relevance=AllAlike()).learn(60)
+    parameters = agent.learner.state.metric
+    parameters = parameters + 0.3 * torch.randn(parameters.shape, generator=torch.Generator())
+    found = with_metric(agent, parameters)
+    seen = agent._experience()
+    inputs = torch.cat([seen.observations, seen.actions], 1)[:256]
+    matrices = agent.learner.update.metric.matrix(parameters, inputs)
+    assert matrices.shape == (256, 6, 6)
+    np.testing.assert_allclose(found.matrix, matrices.mean(0), atol=1e-5)
+    assert matrices.std(0).min() > 1e-3
+
+
+@pytest.mark.parametrize("known", [(), ("per_std", "per_unit"), ("quantiles", "matrix")])
+def test_what_was_written_is_read_back(tmp_path, known):
+    shapes = {"per_std": 3, "per_unit": 3, "quantiles": (5, 3), "matrix": (3, 3)}
+    arrays = {name: np.random.default_rng(0).normal(size=shapes[name]) for name in known}
+    weights = MetricWeights(tuple("abc"), np.array([2.0, 0.5, 1.0]), **arrays)
+    weights.save(tmp_path / "weights.npz")
+    found = MetricWeights.load(tmp_path / "weights.npz")
+    assert vars(found).keys() == vars(weights).keys()
+    assert found.names == weights.names
+    for name in ("weights", *shapes):
+        np.testing.assert_array_equal(getattr(found, name), getattr(weights, name))
+    assert [path.name for path in tmp_path.iterdir()] == ["weights.npz"]
+
+
+def test_the_mean_holds_what_is_known_of_all():
+    one = MetricWeights(tuple("ab"), np.array([1.0, 2.0]), per_std=np.array([4.0, 4.0]))
+    other = MetricWeights(tuple("ab"), np.array([3.0, 6.0]), np.ones(2), np.ones(2))
+    mean = MetricWeights.mean([one, other])
+    assert mean.weights.tolist() == [2.0, 4.0]
+    assert mean.per_std.tolist() == [2.5, 2.5]
+    assert mean.per_unit is None
+
+
+def test_the_table_has_a_column_for_all_that_is_known():
+    numbers = np.array([1.0, 2.0])
+    bare = MetricWeights(tuple("ab"), numbers)
+    scaled = MetricWeights(tuple("ab"), numbers, 3 * numbers, 0.1 * numbers)
+    spread = replace(scaled, quantiles=np.arange(5.0)[:, None] * numbers)
+    titles = [[column.header for column in w.table().columns] for w in (bare, scaled, spread)]
+    assert titles[0] == ["rank", "dimension", "weight", ""]
+    assert titles[1] == ["rank", "dimension", "weight", "per std", "per unit", ""]
+    assert titles[2] == ["rank", "dimension", "weight", "per std", "per unit", "5–95 %"]
+    cells = [next(iter(column.cells)) for column in spread.table().columns]
+    assert cells == ["1", "b", "2.00", "6.00", "0.200", "0–8"]
 
 
 def test_weights_are_the_metrics_times_the_prior(make_agent):
@@ -185,6 +292,12 @@ def test_equal_weights_are_not_taken_for_knowledge():
         "real_on_top": 0,
         "ranking_auc": 0.5,
     }
+
+
+@pytest.mark.parametrize("mask", [[False] * 3, [True] * 3])
+def test_without_both_kinds_of_dimension_there_is_nothing_to_compare(mask):
+    with pytest.raises(ValueError, match="compare only where there are both: leave"):
+        MetricWeights(tuple("abc"), np.ones(3)).separation(mask)
 
 
 def test_an_untrained_agent_knows_nothing(make_agent, make_env):

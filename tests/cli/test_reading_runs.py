@@ -1,14 +1,20 @@
 """`mbrl-taskmet evaluate` and `mbrl-taskmet weights`."""
 
 import json
+import os
 import shutil
+import sys
 
 import gymnasium as gym
 import matplotlib.image
 import numpy as np
 import pytest
+from gymnasium.envs.classic_control.cartpole import CartPoleEnv
+from matplotlib.figure import Figure
+from moviepy import VideoFileClip
 
 from mbrl_taskmet import MLE, TaskMet
+from mbrl_taskmet.agents import MetricWeights
 from mbrl_taskmet.runs.run_folder import RunFolder
 
 
@@ -21,6 +27,12 @@ def folder(trained):
 def spoiled(folder, tmp_path):
     """A copy of a run, to be damaged."""
     return RunFolder(shutil.copytree(folder / "seed-3", tmp_path / "spoiled"))
+
+
+@pytest.fixture
+def copied(folder, tmp_path):
+    """A copy of the runs, to be added to."""
+    return shutil.copytree(folder, tmp_path / "copied")
 
 
 def refused(result, run):
@@ -67,6 +79,68 @@ def test_returns_are_those_of_the_greedy_agent(cli, folder, seed):
     assert result["episode_returns"] == [total]
 
 
+def test_a_film_shows_the_first_episode(cli, copied):
+    options = ("--episodes", 1, "--seed", 7, "--json")
+    plain, filmed = (
+        json.loads(cli("evaluate", copied / "seed-3", *options, *video)[1])[0]
+        for video in ([], ["--video"])
+    )
+    film = filmed.pop("video")
+    assert filmed == plain
+    clip = VideoFileClip(film)
+    assert clip.fps == gym.make("CartPole-v1").metadata["render_fps"]
+    steps = plain["episode_returns"][0]  # CartPole pays one a step
+    assert clip.duration * clip.fps == pytest.approx(steps + 1, abs=0.5)
+    first, last = clip.get_frame(0), clip.get_frame(clip.duration - 1 / clip.fps)
+    clip.close()
+    assert (first != last).any()
+    assert first.std() > 5
+
+
+def test_films_of_all_seeds_are_announced_and_replaced(cli, copied):
+    for _ in range(2):
+        status, output, complaint = cli("evaluate", copied, "--episodes", 1, "--video")
+        assert (status, complaint) == (0, "")
+        for seed in (3, 4):
+            assert f"seed-{seed}: film in evaluation.mp4" in output.replace("\n", "")
+
+
+def not_filmed(result, reason):
+    status, output, complaint = result
+    assert (status, output) == (2, "")
+    assert complaint.count("\n") == 1
+    assert complaint.startswith("mbrl-taskmet: mbrl_taskmet/NoisyCartPole-v0 cannot be filmed")
+    assert reason in complaint
+    assert "pip install 'mbrl-taskmet[video]'" in complaint
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there is always a display")
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [({}, "egl"), ({"DISPLAY": ":0"}, None), ({"MUJOCO_GL": "osmesa"}, "osmesa")],
+)
+def test_without_a_display_mujoco_renders_off_screen(cli, copied, monkeypatch, variables, expected):
+    environ = {k: v for k, v in os.environ.items() if "DISPLAY" not in k and k != "MUJOCO_GL"}
+    monkeypatch.setattr(os, "environ", environ | variables)
+    assert cli("evaluate", copied / "seed-3", "--episodes", 1, "--video")[0] == 0
+    assert os.environ.get("MUJOCO_GL") == expected
+
+
+@pytest.mark.parametrize("package", ["moviepy", "pygame"])
+def test_a_film_without_the_packages_for_it_is_refused(cli, copied, monkeypatch, package):
+    monkeypatch.setitem(sys.modules, package, None)
+    result = cli("evaluate", copied / "seed-3", "--episodes", 1, "--video")
+    not_filmed(result, f"{package} is not installed" if package == "pygame" else "MoviePy is not")
+
+
+def test_an_environment_whose_renderer_fails_is_refused(cli, copied, monkeypatch):
+    def fail(self):
+        raise AttributeError("no display\nhere.")
+
+    monkeypatch.setattr(CartPoleEnv, "render", fail)
+    not_filmed(cli("evaluate", copied / "seed-3", "--video"), "(no display here)")
+
+
 def test_weights_are_shown_as_a_table(cli, folder):
     status, output, complaint = cli("weights", folder / "seed-3")
     assert (status, complaint) == (0, "")
@@ -92,8 +166,71 @@ def test_weights_of_several_seeds_are_averaged(cli, folder):
     names, _, one = RunFolder(folder / "seed-3").read_weights()
     _, _, other = RunFolder(folder / "seed-4").read_weights()
     mean = (one[-1] + other[-1]) / 2
-    np.testing.assert_allclose([found[name]["weight"] for name in names], mean)
+    np.testing.assert_allclose([found[name]["weight"] for name in names], mean, rtol=1e-5)
     assert "mean of 2 runs" in cli("weights", folder)[1]
+
+
+def test_the_table_and_the_file_tell_weights_per_standard_deviation_and_per_unit(cli, folder):
+    runs = [RunFolder(folder / f"seed-{seed}") for seed in (3, 4)]
+    agents = [TaskMet.load(run.agent).metric_weights() for run in runs]
+    found = json.loads(cli("weights", folder, "--json")[1])
+    for name, entry in found.items():
+        i = agents[0].names.index(name)
+        per_std = np.mean([weights.per_std[i] for weights in agents])
+        per_unit = np.mean([weights.per_unit[i] for weights in agents])
+        assert entry["weight_per_std"] == pytest.approx(per_std)
+        assert entry["weight_per_unit"] == pytest.approx(per_unit)
+    header = cli("weights", folder)[1].splitlines()[2]
+    assert [cell.strip() for cell in header.split("┃")][3:6] == ["weight", "per std", "per unit"]
+
+
+def test_an_old_run_folder_still_tells_its_weights(cli, spoiled):
+    spoiled.metric.unlink()
+    found = json.loads(cli("weights", spoiled.path, "--json", "--png", "weights.png")[1])
+    assert set(found["pole_angle"]) == {"weight", "rank"}
+
+
+def test_damaged_details_of_the_metric_are_refused(cli, spoiled):
+    spoiled.metric.write_bytes(spoiled.metric.read_bytes()[:100])
+    assert "is damaged: train" in refused(cli("weights", spoiled.path), spoiled)
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """The panels of each figure that is saved."""
+    panels = []
+    save = Figure.savefig
+    monkeypatch.setattr(
+        Figure, "savefig", lambda self, *a, **k: (panels.append(self.axes), save(self, *a, **k))
+    )
+    return panels
+
+
+def test_a_full_metric_is_drawn_as_its_matrix(cli, spoiled, drawn):
+    names, _, weights = spoiled.read_weights()
+    matrix = np.arange(36.0).reshape(6, 6) - 10
+    MetricWeights(tuple(names), weights[-1], matrix=matrix).save(spoiled.metric)
+    assert cli("weights", spoiled.path, "--png", "weights.png")[0] == 0
+    (panel,) = [axes for axes in drawn[-1] if axes.images]
+    np.testing.assert_array_equal(panel.images[0].get_array(), matrix)
+    assert panel.images[0].get_clim() == (-25, 25)
+    assert [label.get_text() for label in panel.get_xticklabels()] == names
+
+
+def test_a_conditional_metric_is_told_and_drawn_by_its_quantiles(cli, spoiled, drawn):
+    names, _, weights = spoiled.read_weights()
+    quantiles = np.arange(1.0, 6)[:, None] * weights[-1]
+    MetricWeights(tuple(names), weights[-1], quantiles=quantiles).save(spoiled.metric)
+    status, output, _ = cli("weights", spoiled.path, "--json", "--png", "weights.png")
+    assert status == 0
+    entry = json.loads(output)["pole_angle"]
+    assert list(entry["quantiles"]) == ["0.05", "0.25", "0.5", "0.75", "0.95"]
+    expected = entry["weight"] * np.arange(1, 6)
+    np.testing.assert_allclose(list(entry["quantiles"].values()), expected)
+    assert "5–95 %" in cli("weights", spoiled.path)[1]
+    boxes = drawn[-1][0].containers[1]
+    np.testing.assert_allclose([box.get_x() for box in boxes], quantiles[1])
+    np.testing.assert_allclose([box.get_width() for box in boxes], quantiles[3] - quantiles[1])
 
 
 def test_weights_are_drawn(cli, folder, tmp_path):

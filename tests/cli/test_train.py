@@ -92,7 +92,7 @@ def test_a_run_folder_holds_everything_and_nothing_else(runs, seed):
     assert events
     assert found - events == {
         "agent.zip", "checkpoint.zip", "config.json", "evaluations.csv", "evaluations.npz",
-        "progress.csv", "weights.csv", "weights.png",
+        "progress.csv", "weights.csv", "weights.npz", "weights.png",
     }  # fmt: skip
 
 
@@ -345,3 +345,12 @@ def test_a_run_that_goes_wrong_fails_and_names_the_last_good_checkpoint(
     run = RunFolder(tmp_path / "runs" / "taskmet-Broken-v0-2" / "seed-0")
     assert TaskMet.load(run.checkpoint).num_timesteps == 200
     assert not run.agent.exists()
+
+
+def test_among_mixtures_nothing_is_compared_with_distractors(tmp_path):
+    projected = EnvironmentConfig(num_distractors=2, kind="projected")
+    train(replace(CONFIG, environment=projected), tmp_path / "run", lambda *_: None)
+    run = RunFolder(tmp_path / "run")
+    assert {row["ranking_auc"] for row in run.read_evaluations()} == {""}
+    assert run.read_weights()[0] == [f"mixture_{i}" for i in range(6)]
+    assert run.figure.exists()

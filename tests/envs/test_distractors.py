@@ -14,6 +14,7 @@ from mbrl_taskmet.envs import (
     DistractorProcess,
     DistractorWrapper,
     Gaussian,
+    MultiScale,
     Redundant,
     Sinusoid,
     Site,
@@ -61,6 +62,20 @@ def test_gaussian_distractors_are_normal_and_independent_over_time():
     assert abs(((x[0] / STD) ** 4).mean() - 3) < np.sqrt(96) * TOLERANCE
     assert abs(correlation(x[0], x[1])) < TOLERANCE
     assert abs(correlation(x[0], x[2])) < TOLERANCE
+
+
+def test_noise_of_many_scales_is_spaced_evenly_in_its_logarithm():
+    stds = MultiScale().layout(site(num_distractors=5), np.random.default_rng(0))
+    np.testing.assert_allclose(stds, STD * np.array([0.01, 0.1, 1.0, 10.0, 100.0]))
+    (alone,) = MultiScale(0.1, 40).layout(site(num_distractors=1), np.random.default_rng(0))
+    assert alone == pytest.approx(STD * 2)
+    assert MultiScale().layout(site(num_distractors=0), np.random.default_rng(0)).shape == (0,)
+
+
+def test_noise_of_many_scales_is_gaussian_noise_in_its_units():
+    process = MultiScale()
+    stds = process.layout(site(), np.random.default_rng(0))
+    np.testing.assert_allclose(simulate(process, 3) / stds, simulate(Gaussian(), 3) / STD)
 
 
 @pytest.mark.parametrize("rho", [0.0, 0.5, 0.95])
@@ -208,7 +223,7 @@ def test_a_process_of_ones_own_is_placed_like_the_built_in_ones():
             ValueError,
             r"'gausian', pass one of \['gaussian'.*Did you mean 'gaussian'",
         ),
-        ("qqq", {}, ValueError, r"'redundant'\]\.$"),
+        ("qqq", {}, ValueError, r"'projected'\]\.$"),
         (3, {}, TypeError, "kind must be a name or a DistractorProcess, got 3"),
         (
             "autoregressive",
@@ -225,6 +240,11 @@ def test_a_process_of_ones_own_is_placed_like_the_built_in_ones():
         ("sinusoid", {"longest_period": 10.0}, ValueError, "got 20.0 and 10.0"),
         ("action_echo", {"relative_noise": -1.0}, ValueError, "relative_noise must be finite and"),
         ("redundant", {"relative_noise": np.inf}, ValueError, "relative_noise must be finite and"),
+        ("multi_scale", {"smallest_factor": 0.0}, ValueError, "needs 0 < smallest_factor"),
+        ("multi_scale", {"largest_factor": 0.001}, ValueError, "got 0.01 and 0.001: choose"),
+        ("multi_scale", {"largest_factor": np.inf}, ValueError, "both finite, got 0.01 and inf"),
+        ("multi_scale", {"largest_factor": "big"}, TypeError, "must be a number, got 'big'"),
+        ("projected", {"angle": 0.5}, TypeError, r"no parameter 'angle', theirs are \[\]"),
     ],
 )
 def test_bad_kinds_and_parameters_are_refused_in_a_sentence(kind, parameters, error, sentence):

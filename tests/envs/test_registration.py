@@ -12,7 +12,7 @@ from stable_baselines3.common.env_util import make_vec_env
 
 from mbrl_taskmet.envs import NOISY_IDS, DistractorWrapper, make_noisy
 
-CART_POLE, ACROBOT = NOISY_IDS
+CART_POLE = "mbrl_taskmet/NoisyCartPole-v0"
 every_id = pytest.mark.parametrize("noisy_id", NOISY_IDS)
 
 
@@ -26,8 +26,13 @@ def wrappers(env):
 
 
 def trajectory(env, steps=20):
+    env.action_space.seed(7)
     observations = [env.reset(seed=3)[0]]
-    observations += [env.step(t % 2)[0] for t in range(steps)]
+    for _ in range(steps):
+        observation, _, terminated, truncated, _ = env.step(env.action_space.sample())
+        observations.append(observation)
+        if terminated or truncated:
+            observations.append(env.reset()[0])
     return np.stack(observations)
 
 
@@ -39,6 +44,10 @@ def test_the_ids_have_the_limits_and_thresholds_of_their_bases():
     assert limits == {
         "mbrl_taskmet/NoisyCartPole-v0": (500, 475.0),
         "mbrl_taskmet/NoisyAcrobot-v0": (500, -100.0),
+        "mbrl_taskmet/NoisyPendulum-v0": (200, None),
+        "mbrl_taskmet/NoisyInvertedPendulum-v0": (1_000, 950.0),
+        "mbrl_taskmet/NoisyHopper-v0": (1_000, 3_800.0),
+        "mbrl_taskmet/NoisyHalfCheetah-v0": (1_000, 4_800.0),
     }
 
 
@@ -55,7 +64,30 @@ def test_the_time_limit_is_applied_once_and_can_be_changed(noisy_id):
     assert wrappers(gym.make(noisy_id)).count(TimeLimit) == 1
     env = gym.make(noisy_id, max_episode_steps=3)
     env.reset(seed=0)
-    assert [env.step(t % 2)[3] for t in range(3)] == [False, False, True]
+    assert [env.step(env.action_space.sample())[3] for _ in range(3)] == [False, False, True]
+
+
+@every_id
+def test_every_real_dimension_of_a_registered_environment_has_a_name(noisy_id):
+    env = gym.make(noisy_id, num_distractors=2)
+    names = env.get_wrapper_attr("dimension_names")
+    assert len(set(names)) == len(names)
+    assert not [name for name in names if name.startswith("observation_")]
+
+
+@pytest.mark.parametrize("env_id", ["Hopper-v5", "HalfCheetah-v5"])
+def test_the_names_of_the_walkers_are_those_of_their_joints(env_id):
+    """Angles come before the velocities of the same joints, without the forward position."""
+    env = make_noisy(env_id, 0)
+    joints = env.unwrapped.model.nv
+    names = env.dimension_names
+    angles = [name.removesuffix("_angle") for name in names[1 : joints - 1]]
+    velocities = [name.removesuffix("_angular_velocity") for name in names[joints + 1 :]]
+    assert angles == velocities
+    assert names[joints - 1 : joints + 1] == ["forward_velocity", "upward_velocity"]
+    for name, joint in zip(angles[1:], range(3, joints), strict=True):
+        model_name = env.unwrapped.model.joint(joint).name.removesuffix("_joint")
+        assert name.replace("back_", "b").replace("front_", "f") == model_name
 
 
 def test_every_argument_reaches_the_distractors():
