@@ -10,7 +10,6 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
-from gymnasium import spaces
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, TrainFreq
 
@@ -21,13 +20,11 @@ from ..metric import Diagonal, Metric, UnconditionalMetric
 from ..train_state import Info
 from ..trilevel import ModelBasedUpdate
 from .acting import LearnedPolicy
-from .checked import CheckedAlgorithm
 from .config import AgentConfig, Preset, configure
 from .finite import check_losses
 from .learner import Learner
-from .metric_weights import MetricWeights
-from .policies import POLICIES
-from .reading import read_metric
+from .policies import policy_for
+from .reading import ReadableAlgorithm
 from .replay import TransitionBuffer
 
 NORMALIZER_INTERVAL = 100
@@ -37,12 +34,12 @@ FINITE_CHECK_INTERVAL = 100
 """Updates between two looks at whether the losses are still finite."""
 
 
-class ModelBasedAlgorithm(CheckedAlgorithm):
+class ModelBasedAlgorithm(ReadableAlgorithm):
     """A Stable-Baselines3 algorithm whose learning is a `ModelBasedUpdate`.
 
     Args:
-        policy: `"MlpPolicy"`, which is what `POLICIES` has for the action space, or a class of
-            that kind.
+        policy: `"MlpPolicy"`, which is what `POLICIES` has for the kind of action space, or a class
+            with the interface of `LearnedPolicy`.
         env: an environment with a flat Box observation and Discrete or flat, bounded Box actions,
             its id, or a vectorised environment.
         preset: `"default"`, or `"published"` for the paper's settings.
@@ -125,18 +122,12 @@ class ModelBasedAlgorithm(CheckedAlgorithm):
         }
         return self.config_class(**chosen)
 
-    @property
-    def num_dimensions(self) -> int:
-        """n, of the observation."""
-        assert isinstance(self.observation_space, spaces.Box)
-        return int(self.observation_space.shape[0])
-
     def _setup_model(self) -> None:
         if self.saved_by != type(self).__name__:
             raise ValueError(f"it was saved by {self.saved_by}")
         config, policy_kwargs, action_space = self.config, self.policy_kwargs, self.action_space
         if self.policy_class is LearnedPolicy:
-            self.policy_class = POLICIES[type(action_space)]
+            self.policy_class = policy_for(action_space)
         self.policy_kwargs = {**self.policy_class.settings(config), **policy_kwargs}
         random_actions = copy.deepcopy(action_space)
         super()._setup_model()
@@ -239,50 +230,6 @@ class ModelBasedAlgorithm(CheckedAlgorithm):
             for name, weight in zip(weights.names, weights.weights, strict=True):
                 self.logger.record(f"metric/weight_{name}", float(weight), exclude="stdout")
         super().dump_logs()
-
-    def metric_weights(self) -> MetricWeights:
-        """The learned weight of each dimension's prediction error, with names and ranks.
-
-        Raises:
-            ValueError: if the weights depend on experience and a loaded agent has none.
-        """
-        experienced = self.replay_buffer.size() > 0
-        batch = self._experience() if experienced else self.replay_buffer.zeros()
-        found = read_metric(self.dimension_names, self.learner, batch)
-        if found.quantiles is None or experienced:
-            return found
-        if self._n_updates > 0:
-            raise ValueError(
-                f"The weights of this {type(self).__name__} depend on experience: give it "
-                "its own with load_replay_buffer first."
-            )
-        return MetricWeights(self.dimension_names, np.ones(self.num_dimensions))
-
-    def prediction_errors(self) -> np.ndarray:
-        """Mean squared error of the model's next observation in each dimension, shape (n,).
-
-        Over transitions from the replay buffer, in units of each dimension's variance if the agent
-        normalises observations.
-
-        Raises:
-            ValueError: if there is no experience, as in a loaded agent without its own.
-        """
-        if self.replay_buffer.size() == 0:
-            raise ValueError(
-                f"This {type(self).__name__} has no experience to predict: let it learn, or give "
-                "it its own with load_replay_buffer first."
-            )
-        model, parameters = self.learner.update.model, self.learner.state.model
-        with torch.no_grad():
-            errors = model.prediction_errors(parameters, self._experience())
-        return errors.cpu().double().numpy()
-
-    def _experience(self) -> Batch:
-        """Some transitions as the networks read them; looking at them does not change the run."""
-        (batch,) = self.replay_buffer.sample_batches(
-            1_024, 1, torch.Generator().manual_seed(0), self._vec_normalize_env
-        )
-        return self.learner.update.look_at(self.learner.state, batch)
 
     def _updates_to_compile(self, total_timesteps: int) -> int:
         """How many updates with a task level are ahead, of which a compilation makes a graph."""

@@ -162,4 +162,9 @@ POLICIES: dict[type[spaces.Space[Any]], type[LearnedPolicy]] = {
     spaces.Discrete: SoftQPolicy,
     spaces.Box: SquashedGaussianPolicy,
 }
-"""What `"MlpPolicy"` means, by the type of the action space."""
+"""The policies by the kind of action space."""
+
+
+def policy_for(action_space: spaces.Space[Any]) -> type[LearnedPolicy]:
+    """What `"MlpPolicy"` means for an action space that `check_spaces` lets pass."""
+    return next(policy for kind, policy in POLICIES.items() if isinstance(action_space, kind))

@@ -1,16 +1,76 @@
-"""Reading a learner's metric: from tensors in the agent's units to `MetricWeights`."""
+"""Reading what was learned of each dimension: from tensors in the agent's units to arrays."""
 
 import numpy as np
 import torch
+from gymnasium import spaces
 from torch import Tensor
 
 from ..batch import Batch
 from ..dynamics import model_inputs
+from .checked import CheckedAlgorithm
 from .learner import Learner
 from .metric_weights import LEVELS, FloatArray, MetricWeights
+from .replay import TransitionBuffer
 
 MATRICES_AT_A_TIME, MOST_MATRICES = 32, 256
 """Of the transitions over which a conditional metric's matrix is averaged."""
+
+
+class ReadableAlgorithm(CheckedAlgorithm):
+    """An algorithm that tells what it has learned of each dimension."""
+
+    learner: Learner
+    replay_buffer: TransitionBuffer
+
+    @property
+    def num_dimensions(self) -> int:
+        """n, of the observation."""
+        assert isinstance(self.observation_space, spaces.Box)
+        return int(self.observation_space.shape[0])
+
+    def metric_weights(self) -> MetricWeights:
+        """The learned weight of each dimension's prediction error, with names and ranks.
+
+        Raises:
+            ValueError: if the weights depend on experience and a loaded agent has none.
+        """
+        experienced = self.replay_buffer.size() > 0
+        batch = self._experience() if experienced else self.replay_buffer.zeros()
+        found = read_metric(self.dimension_names, self.learner, batch)
+        if found.quantiles is None or experienced:
+            return found
+        if self._n_updates > 0:
+            raise ValueError(
+                f"The weights of this {type(self).__name__} depend on experience: give it "
+                "its own with load_replay_buffer first."
+            )
+        return MetricWeights(self.dimension_names, np.ones(self.num_dimensions))
+
+    def prediction_errors(self) -> np.ndarray:
+        """Mean squared error of the model's next observation in each dimension, shape (n,).
+
+        Over transitions from the replay buffer, in units of each dimension's variance if the agent
+        normalises observations.
+
+        Raises:
+            ValueError: if there is no experience, as in a loaded agent without its own.
+        """
+        if self.replay_buffer.size() == 0:
+            raise ValueError(
+                f"This {type(self).__name__} has no experience to predict: let it learn, or give "
+                "it its own with load_replay_buffer first."
+            )
+        model, parameters = self.learner.update.model, self.learner.state.model
+        with torch.no_grad():
+            errors = model.prediction_errors(parameters, self._experience())
+        return errors.cpu().double().numpy()
+
+    def _experience(self) -> Batch:
+        """Some transitions as the networks read them; looking at them does not change the run."""
+        (batch,) = self.replay_buffer.sample_batches(
+            1_024, 1, torch.Generator().manual_seed(0), self._vec_normalize_env
+        )
+        return self.learner.update.look_at(self.learner.state, batch)
 
 
 def read_metric(names: tuple[str, ...], learner: Learner, batch: Batch) -> MetricWeights:
