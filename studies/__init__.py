@@ -5,16 +5,20 @@ does only what is missing, on any machine that has the file.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 from .ablation import ABLATION
 from .capacity import CAPACITY
+from .decision import DECISION
 from .first_light import FIRST_LIGHT, FIRST_LIGHT_RAW
 from .hypergradient import HYPERGRADIENT
 from .oracles import ORACLES
 from .paper import DISTRACTORS, KINDS
-from .study import Study
+from .resumable import ResumableStudy
 
-STUDIES: Mapping[str, Study] = {
+AnyStudy = ResumableStudy[Any]
+
+STUDIES: Mapping[str, AnyStudy] = {
     study.name: study
     for study in (
         FIRST_LIGHT,
@@ -25,6 +29,7 @@ STUDIES: Mapping[str, Study] = {
         CAPACITY,
         HYPERGRADIENT,
         ABLATION,
+        DECISION,
     )
 }
 """The studies by name."""

@@ -28,8 +28,7 @@ REGIMES: Mapping[str, Regime] = {
     "sparse": Regime(0.03),
     "medium": Regime(0.1),
     "dense": Regime(1.0),
-    "nuisance": Regime(0.1, num_nuisance=10),
-    "sparse_nuisance": Regime(0.03, num_nuisance=50),
+    "nuisance": Regime(0.03, num_nuisance=50),
 }
 """By name. Without nuisance the features tell all rates, and least squares do well."""
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from mbrl_taskmet.decision.problem import Data, Problem, sign_of
 
-RANDOM_DRAWS = 10
+RANDOM_DRAWS = 30
 """Random predictions for each instance, whose decisions set the zero of the scale."""
 
 

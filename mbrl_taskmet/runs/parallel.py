@@ -1,4 +1,4 @@
-"""Training runs side by side, each in a process of its own, under one progress display."""
+"""Training runs side by side in processes of their own, under one progress display."""
 
 import multiprocessing
 import os
@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from rich.console import Console
 from rich.progress import (
@@ -22,18 +22,21 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from mbrl_taskmet.runs.training import Run
+from mbrl_taskmet.runs.training import Job
+
+JobT = TypeVar("JobT", bound=Job)
 
 MOST_BARS = 8
 """Runs up to which each keeps its bar; of more, only those that are running show."""
 
 
 def train_all(
-    runs: Mapping[Path, Run],
+    runs: Mapping[Path, JobT],
     console: Console,
     *,
     jobs: int | None = None,
-    on_finished: Callable[[Path, Run], None] = lambda folder, config: None,
+    runs_per_process: int | None = 1,
+    on_finished: Callable[[Path, JobT], None] = lambda folder, config: None,
 ) -> dict[Path, Exception]:
     """Train each run in its folder, as many at a time as there are processor cores.
 
@@ -41,6 +44,7 @@ def train_all(
         runs: the runs by their folders.
         console: shows the progress.
         jobs: how many at a time, if not as many as cores.
+        runs_per_process: after which a process is replaced by a fresh one; None for never.
         on_finished: called in this process after each run that succeeded.
 
     Returns:
@@ -63,7 +67,9 @@ def train_all(
         listener = threading.Thread(target=_show, args=(reports, progress, tasks, stop))
         listener.start()
         try:
-            with ProcessPoolExecutor(workers, context, max_tasks_per_child=1) as pool:
+            with ProcessPoolExecutor(
+                workers, context, max_tasks_per_child=runs_per_process
+            ) as pool:
                 futures: dict[Future[None], Path] = {
                     pool.submit(_train_and_report, config, folder, reports): folder
                     for folder, config in runs.items()
@@ -85,7 +91,7 @@ def train_all(
     return failures
 
 
-def _train_and_report(run: Run, folder: Path, reports: Any) -> None:
+def _train_and_report(run: Job, folder: Path, reports: Any) -> None:
     """One run in a worker process."""
     run.train(folder, lambda *report: reports.put((folder, *report)))
 

@@ -21,8 +21,19 @@ Report = Callable[[int, float | None, str], None]
 takes long at the moment, if anything does."""
 
 
-class Run(Protocol):
-    """What can be trained in a folder of its own, and what tells it from other runs."""
+class Job(Protocol):
+    """What can be trained in a folder of its own."""
+
+    @property
+    def timesteps(self) -> int:
+        """How long, in environment steps or whatever it counts."""
+
+    def train(self, folder: Path, report: Report) -> None:
+        """Train it, leaving its files in a new folder."""
+
+
+class Run(Job, Protocol):
+    """The training of an agent, and what tells it from others."""
 
     @property
     def agent_name(self) -> str:
@@ -33,19 +44,12 @@ class Run(Protocol):
         """In which it is trained."""
 
     @property
-    def timesteps(self) -> int:
-        """How long, in environment steps."""
-
-    @property
     def seed(self) -> int:
         """Of everything random."""
 
     @property
     def model_hidden(self) -> tuple[int, ...]:
         """Hidden layers of its model; none if it has no model."""
-
-    def train(self, folder: Path, report: Report) -> None:
-        """Train it, leaving its files in a new folder."""
 
 
 EVALUATION_SEED = 1_000_000

@@ -1,0 +1,211 @@
+"""The decision tasks of the paper: which method's predictions lead to good decisions?"""
+
+import csv
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from rich.table import Table
+
+from ..decision.catalogue import SETUPS
+from ..decision.experiment import Experiment
+from ..runs.run_folder import RunFolder
+from ..runs.training import Report
+from .resumable import ResumableStudy, Row
+
+MEASURES = ("decision_quality", "regret", "test_mse", "seconds")
+LABELS = ("problem", "regime", "method", "alpha", "dataset_seed", "model_seed")
+
+PUBLISHED: Mapping[tuple[str, str], tuple[float, float]] = {
+    ("mse", "cubic"): (-0.96, 0.02),
+    ("mse", "budget"): (0.54, 0.17),
+    ("mse", "portfolio"): (0.33, 0.03),
+    ("dfl", "cubic"): (0.61, 0.74),
+    ("dfl", "budget"): (0.91, 0.06),
+    ("dfl", "portfolio"): (0.25, 0.02),
+    ("dfl 10", "cubic"): (0.62, 0.74),
+    ("dfl 10", "budget"): (0.81, 0.11),
+    ("dfl 10", "portfolio"): (0.34, 0.03),
+    ("lodl", "cubic"): (0.96, 0.005),
+    ("lodl", "budget"): (0.84, 0.105),
+    ("lodl", "portfolio"): (0.17, 0.05),
+    ("lodl 10", "cubic"): (-0.95, 0.005),
+    ("lodl 10", "budget"): (0.58, 0.14),
+    ("lodl 10", "portfolio"): (0.30, 0.03),
+    ("taskmet", "cubic"): (0.96, 0.005),
+    ("taskmet", "budget"): (0.83, 0.12),
+    ("taskmet", "portfolio"): (0.33, 0.03),
+}
+"""Test decision quality by method and problem, mean and deviation (arXiv 2312.05250, table 1), on
+other data for budget and portfolio; which family of local losses its LODL has it does not say."""
+
+
+@dataclass(frozen=True)
+class ExperimentRun:
+    """An experiment in a folder.
+
+    Attributes:
+        experiment: what is trained.
+    """
+
+    experiment: Experiment
+
+    @property
+    def timesteps(self) -> int:
+        """It is done in one piece."""
+        return 1
+
+    def train(self, folder: Path, report: Report) -> None:
+        """Run it and leave its measures as the one evaluation."""
+        torch.set_num_threads(1)
+        outcome = self.experiment.run()
+        folder.mkdir(parents=True)
+        with RunFolder(folder).evaluations.open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(MEASURES)
+            writer.writerow([f"{value:.6g}" for value in (*outcome.quality, outcome.seconds)])
+        report(1, None, "")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecisionStudy(ResumableStudy[ExperimentRun]):
+    """A comparison of ways to train a predictor for a decision.
+
+    Attributes:
+        variants: the method's name and its α, by the name in tables.
+        problems: pairs of seeds, of the data and of the model, by task; the model's are those that
+            `seeds` chooses from.
+        regimes: kinds of data; those of all tasks together.
+    """
+
+    variants: Mapping[str, tuple[str, float]]
+    problems: Mapping[str, Sequence[tuple[int, int]]]
+    regimes: Sequence[str]
+
+    def runs(self) -> Iterator[tuple[str, ExperimentRun]]:
+        """All runs: task by task, and in each seed by seed, so that partial results compare."""
+        for problem, seeds in self.problems.items():
+            for dataset_seed, model_seed in seeds:
+                if model_seed not in self.seeds:
+                    continue
+                regimes = [name for name in SETUPS[problem].regimes if name in self.regimes]
+                for regime, variant in product(regimes, self.variants):
+                    method, alpha = self.variants[variant]
+                    yield (
+                        variant,
+                        ExperimentRun(
+                            Experiment(
+                                problem=problem,
+                                regime=regime,
+                                method=method,
+                                alpha=alpha,
+                                dataset_seed=dataset_seed,
+                                model_seed=model_seed,
+                            )
+                        ),
+                    )
+
+    def labels(self, variant: str, run: ExperimentRun) -> dict[str, Any]:
+        """The experiment's settings."""
+        return {column: getattr(run.experiment, column) for column in LABELS}
+
+    def key(self, row: Mapping[str, Any]) -> tuple[str, ...]:
+        """The experiment's settings as text."""
+        return tuple(str(row[column]) for column in LABELS)
+
+    def ends(self, row: Row) -> bool:
+        """A run has one row, whose last column is written last."""
+        return bool(row["seconds"])
+
+    def rows(self, variant: str, run: ExperimentRun, folder: Path) -> list[list[Any]]:
+        """Settings and measures."""
+        (measured,) = RunFolder(folder).read_evaluations()
+        return [[*self.labels(variant, run).values(), *(measured[name] for name in MEASURES)]]
+
+    def show(self, rows: Sequence[Row]) -> Table:
+        """Mean ± standard deviation of each method over all seeds, the published beside it."""
+        headings = ("problem", "regime", "method", "runs", "decision quality", "published")
+        table = Table(*headings, "worst", "regret", "test MSE", "seconds", title=self.question)
+        for (problem, regime, name), group in grouped(rows).items():
+            values = np.array([[float(row[measure]) for measure in MEASURES] for row in group])
+            quality, regret, mse, seconds = (
+                f"{mean:.3g} ± {std:.2g}"
+                for mean, std in zip(values.mean(0), values.std(0), strict=True)
+            )
+            mean_std = PUBLISHED.get((name, problem))
+            published = f"{mean_std[0]:.2f} ± {mean_std[1]:.2g}" if mean_std else "–"
+            worst = f"{values[:, 0].min():.3g}"
+            cells = (quality, published, worst, regret, mse, seconds)
+            table.add_row(problem, regime, name, str(len(group)), *cells)
+        return table
+
+    def picture(self, rows: Sequence[Row], path: Path) -> None:
+        """Decision quality over test error, a point for each run and a panel for each regime."""
+        groups = grouped(rows)
+        panels = list(dict.fromkeys((problem, regime) for problem, regime, _ in groups))
+        names = list(dict.fromkeys(name for _, _, name in groups if name != "random"))
+        columns = 4
+        height = -(-len(panels) // columns)
+        figure = Figure(figsize=(4 * columns, 3.2 * height), layout="constrained")
+        axes = figure.subplots(height, columns, squeeze=False).flat
+        for axis, panel in zip(axes, panels, strict=False):
+            for index, name in enumerate(names):
+                group = groups.get((*panel, name), [])
+                axis.plot(
+                    [float(row["test_mse"]) for row in group],
+                    [float(row["decision_quality"]) for row in group],
+                    "*" if name == "taskmet" else "o",
+                    color=f"C{index}",
+                    label=name,
+                    alpha=0.7,
+                )
+            axis.set(title=", ".join(panel), xscale="log", xlabel="test MSE")
+            axis.set(ylabel="decision quality")
+        for axis in list(axes)[len(panels) :]:
+            axis.set_axis_off()
+        figure.legend(
+            *figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=6
+        )
+        figure.savefig(path, dpi=100)
+
+
+def grouped(rows: Sequence[Row]) -> dict[tuple[str, str, str], list[Row]]:
+    """The rows by problem, regime and method with its α."""
+    groups: dict[tuple[str, str, str], list[Row]] = {}
+    for row in rows:
+        alpha = float(row["alpha"])
+        name = f"{row['method']} {alpha:g}" if alpha else row["method"]
+        groups.setdefault((row["problem"], row["regime"], name), []).append(row)
+    return groups
+
+
+DECISION = DecisionStudy(
+    name="decision",
+    question="Which method's predictions lead to good decisions, and stay predictions?",
+    variants={
+        "constant": ("constant", 0.0),
+        "random": ("random", 0.0),
+        "mse": ("mse", 0.0),
+        "dfl": ("dfl", 0.0),
+        "dfl 10": ("dfl", 10.0),
+        "lodl": ("lodl", 0.0),
+        "lodl 10": ("lodl", 10.0),
+        "lodl_quadratic": ("lodl_quadratic", 0.0),
+        "lodl_directed": ("lodl_directed", 0.0),
+        "taskmet": ("taskmet", 0.0),
+    },
+    problems={
+        "cubic": tuple((seed, seed) for seed in range(10)),
+        "budget": tuple(product(range(5), range(2))),
+        "portfolio": tuple((0, seed) for seed in range(5)),
+    },
+    regimes=[regime for setup in SETUPS.values() for regime in setup.regimes],
+    seeds=range(10),
+    runs_per_process=None,
+    columns=(*LABELS, *MEASURES),
+)
