@@ -217,7 +217,7 @@ def loss_gradient(
     """L(f(θ, x)) and its gradient Jᵀ ∂L/∂f: autograd through the loss alone.
 
     Raises:
-        ValueError: if the loss is no scalar.
+        ValueError: if the loss is no scalar, or does not depend smoothly on the predictions.
     """
     model = network.linearize(parameters, inputs)
     outputs = model.outputs.detach().requires_grad_()
@@ -227,6 +227,11 @@ def loss_gradient(
             raise ValueError(
                 f"The loss of predictions must be a scalar, such as their mean; got shape "
                 f"{tuple(value.shape)}."
+            )
+        if not value.requires_grad:
+            raise ValueError(
+                "The loss cannot be differentiated in the predictions: let it decide smoothly, as "
+                "simplex_qp, soft_top_k and soft_choice do."
             )
         (cotangent,) = torch.autograd.grad(value, outputs)
     return value.detach(), model.vjp(cotangent)

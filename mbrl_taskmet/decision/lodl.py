@@ -11,7 +11,7 @@ from torch.nn.functional import mse_loss
 from mbrl_taskmet.decision.fitting import Descent, Fit, check_steps
 from mbrl_taskmet.decision.forms import Directed
 from mbrl_taskmet.decision.methods import check_alpha, descend, regularized
-from mbrl_taskmet.decision.problem import Data, Problem, TaskLoss, sign_of
+from mbrl_taskmet.decision.problem import Data, Problem, TaskLoss, check_data, sign_of
 from mbrl_taskmet.metric import Cholesky, Diagonal, Form
 from mbrl_taskmet.networks import Network
 from mbrl_taskmet.train_state import adam_init, adam_step
@@ -71,6 +71,8 @@ class LODL:
         generator: torch.Generator,
     ) -> Fit:
         """Fit the local losses, then the predictor to them; validation has local losses too."""
+        check_data(train)
+        check_data(validation)
         losses = [
             regularized(self.local_loss(problem, data, generator), self.alpha)
             for data in (train, validation)

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import mse_loss
 
 from mbrl_taskmet.decision.fitting import Descent, Fit
-from mbrl_taskmet.decision.problem import Data, Problem, TaskLoss, loss_of
+from mbrl_taskmet.decision.problem import Data, Problem, TaskLoss, check_data, loss_of
 from mbrl_taskmet.networks import Network
 
 
@@ -105,6 +105,8 @@ def descend(
         generator: of the initial parameters.
         validation_loss: of predictions on the validation data, if it is another.
     """
+    check_data(train)
+    check_data(validation)
     chooses = validation_loss or loss
 
     def validate(parameters: Tensor) -> float:

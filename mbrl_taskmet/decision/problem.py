@@ -80,6 +80,20 @@ def sign_of(sense: Sense) -> float:
     return 1.0 if sense == "maximize" else -1.0
 
 
+def check_data(data: Data) -> None:
+    """Refuse data whose parts do not belong together.
+
+    Raises:
+        ValueError: if they are not instances of items, each with features and targets.
+    """
+    x, y, aux = data
+    if x.dim() != 3 or y.dim() != 3 or x.shape[:2] != y.shape[:2] or len(aux) != len(x):
+        raise ValueError(
+            "Data need features (B, I, F), targets (B, I, T) and aux (B, …) for B instances of I "
+            f"items; got {tuple(x.shape)}, {tuple(y.shape)} and {tuple(aux.shape)}."
+        )
+
+
 def nothing(num_instances: int) -> Tensor:
     """The `aux` of a task whose decision depends on predictions alone, shape (B, 0)."""
     return torch.zeros(num_instances, 0)

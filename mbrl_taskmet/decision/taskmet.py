@@ -8,7 +8,7 @@ import torch
 from mbrl_taskmet.decision.bilevel import BilevelTrainer, Task
 from mbrl_taskmet.decision.fitting import AdamFit, Fit, InnerFit
 from mbrl_taskmet.decision.forms import Scalar
-from mbrl_taskmet.decision.problem import Data, Problem, loss_of
+from mbrl_taskmet.decision.problem import Data, Problem, check_data, loss_of
 from mbrl_taskmet.decision.rows import PerItem, Scope
 from mbrl_taskmet.hypergradient import HypergradientEstimator, ImplicitGradient
 from mbrl_taskmet.metric import (
@@ -80,6 +80,8 @@ class TaskMet:
         generator: torch.Generator,
     ) -> Fit:
         """Train predictor and metric; validation chooses by the task loss."""
+        check_data(train)
+        check_data(validation)
         inputs, targets = self.scope.rows(train.features), self.scope.rows(train.targets)
         trainer = BilevelTrainer(
             network=self.scope.network(network, train.features.shape[1]),

@@ -8,6 +8,7 @@ from mbrl_taskmet.decision import (
     DFL,
     LODL,
     MSE,
+    ClosedForm,
     Cubic,
     Data,
     Descent,
@@ -44,7 +45,7 @@ def test_least_squares_are_the_regression_line():
 
 def test_least_squares_decide_worse_than_chance_on_cubic_and_taskmet_does_not():
     by_error = quality(MSE(descent=DESCENT))
-    by_task = quality(TaskMet(steps=60))
+    by_task = quality(TaskMet(inner=ClosedForm(), hidden=(20,), steps=60))
     assert by_error.decision_quality < -0.9
     assert by_task.decision_quality > 0.9
     assert by_error.mse < by_task.mse
@@ -131,6 +132,16 @@ def test_one_scalar_weighs_all_dimensions_of_a_row():
 def test_bad_settings_are_refused_in_one_sentence(build, complaint):
     with pytest.raises(ValueError, match=complaint):
         build()
+
+
+@pytest.mark.parametrize(
+    "method", [MSE(), DFL(), TaskMet(), LODL()], ids=lambda m: type(m).__name__
+)
+def test_data_that_are_not_instances_of_items_are_refused(method):
+    train = CUBIC.split().train
+    flat = train._replace(targets=train.targets.squeeze(-1))
+    with pytest.raises(ValueError, match=r"targets \(B, I, T\) .* got \(100, 50, 1\), \(100, 50\)"):
+        method.fit(CUBIC, LINE, flat, train, generator())
 
 
 def test_samples_that_cost_nothing_are_refused():
