@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from rich.box import SIMPLE
 from rich.table import Table
 
 from ..decision.catalogue import SETUPS
@@ -129,19 +130,28 @@ class DecisionStudy(ResumableStudy[ExperimentRun]):
 
     def show(self, rows: Sequence[Row]) -> Table:
         """Mean ± standard deviation of each method over all seeds, the published beside it."""
-        headings = ("problem", "regime", "method", "runs", "decision quality", "published")
-        table = Table(*headings, "worst", "regret", "test MSE", "seconds", title=self.question)
+        table = Table("method", "runs", title=self.question, box=SIMPLE)
+        for heading in ("quality", "paper", "worst", "regret", "test MSE"):
+            table.add_column(heading, justify="right", no_wrap=True)
+        task = ("", "")
         for (problem, regime, name), group in grouped(rows).items():
-            values = np.array([[float(row[measure]) for measure in MEASURES] for row in group])
-            quality, regret, mse, seconds = (
-                f"{mean:.3g} ± {std:.2g}"
-                for mean, std in zip(values.mean(0), values.std(0), strict=True)
+            if (problem, regime) != task:
+                task = (problem, regime)
+                table.add_section()
+                table.add_row(f"[bold]{problem}, {regime}")
+            quality, regret, mse = (
+                np.array([float(row[measure]) for row in group]) for measure in MEASURES[:3]
             )
             mean_std = PUBLISHED.get((name, problem))
-            published = f"{mean_std[0]:.2f} ± {mean_std[1]:.2g}" if mean_std else "–"
-            worst = f"{values[:, 0].min():.3g}"
-            cells = (quality, published, worst, regret, mse, seconds)
-            table.add_row(problem, regime, name, str(len(group)), *cells)
+            table.add_row(
+                name,
+                str(len(group)),
+                f"{quality.mean():.2f} ± {quality.std():.2f}",
+                f"{mean_std[0]:.2f} ± {mean_std[1]:.2f}" if mean_std else "",
+                f"{quality.min():.2f}",
+                f"{regret.mean():.2g}",
+                f"{mse.mean():.2g}",
+            )
         return table
 
     def picture(self, rows: Sequence[Row], path: Path) -> None:

@@ -63,6 +63,7 @@ SETUPS: Mapping[str, Setup] = {
             hypergradient=ImplicitGradient(Exact(), damping=0.0),
             steps=150,
             patience=150,
+            chosen_by="taken",
         ),
     ),
     "budget": Setup(

@@ -37,6 +37,9 @@ class TaskMet:
         first_steps: fits under the identity before the metric learns.
         steps: of the metric, at most.
         patience: steps without a better validation loss before it ends.
+        chosen_by: what the decisions on the validation data are worth, relaxed as in training or
+            as they will be taken. By the latter, of all metrics that decide equally well the
+            first is chosen, nearest to least squares; few data are better told apart by the former.
     """
 
     form: Literal["scalar", "diagonal", "full"] = "diagonal"
@@ -48,6 +51,13 @@ class TaskMet:
     first_steps: int = 1
     steps: int = 200
     patience: int = 200
+    chosen_by: Literal["relaxed", "taken"] = "relaxed"
+
+    def __post_init__(self) -> None:
+        if self.chosen_by not in ("relaxed", "taken"):
+            raise ValueError(
+                f"Parameters are chosen by decisions 'relaxed' or 'taken'; got {self.chosen_by!r}."
+            )
 
     def metric(self, row_inputs: int, row_targets: int) -> Metric:
         """Λ_φ for rows of so many inputs and targets.
@@ -96,14 +106,14 @@ class TaskMet:
         found = trainer.train(
             inputs,
             targets,
-            self._task(problem, train),
-            self._task(problem, validation),
+            self._task(problem, train, relaxed=True),
+            self._task(problem, validation, relaxed=self.chosen_by == "relaxed"),
             generator=generator,
         )
         return Fit(found.parameters, found.log)
 
-    def _task(self, problem: Problem, data: Data) -> Task:
-        task_loss = loss_of(problem)
+    def _task(self, problem: Problem, data: Data, *, relaxed: bool) -> Task:
+        task_loss = loss_of(problem, relaxed=relaxed)
         return Task(
             self.scope.rows(data.features),
             lambda y_hat: task_loss(y_hat.view_as(data.targets), data),

@@ -1,5 +1,7 @@
 """The methods against closed forms, and against what they are known to do on Cubic."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -49,6 +51,13 @@ def test_least_squares_decide_worse_than_chance_on_cubic_and_taskmet_does_not():
     assert by_error.decision_quality < -0.9
     assert by_task.decision_quality > 0.9
     assert by_error.mse < by_task.mse
+
+
+def test_of_metrics_that_decide_alike_the_first_is_nearest_to_least_squares():
+    method = TaskMet(inner=ClosedForm(), hidden=(20,), steps=60)
+    relaxed, taken = quality(method), quality(replace(method, chosen_by="taken"))
+    assert taken.decision_quality >= relaxed.decision_quality - 0.02
+    assert taken.mse < relaxed.mse
 
 
 def test_alpha_takes_dfl_to_least_squares():
@@ -126,6 +135,7 @@ def test_one_scalar_weighs_all_dimensions_of_a_row():
         (lambda: LODL(alpha=-1.0), "alpha.* must be 0 or more; got -1"),
         (lambda: LODL(family="cubic"), "one of weighted_mse, directed, quadratic; got 'cubic'"),
         (lambda: TaskMet(form="round").metric(1, 1), "one of scalar, diagonal, full; got 'round'"),
+        (lambda: TaskMet(chosen_by="hard"), "'relaxed' or 'taken'; got 'hard'"),
         (lambda: sign_of("maximise"), "'maximize' or 'minimize'; got 'maximise'"),
     ],
 )
