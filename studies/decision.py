@@ -130,8 +130,9 @@ class DecisionStudy(ResumableStudy[ExperimentRun]):
 
     def show(self, rows: Sequence[Row]) -> Table:
         """Mean ± standard deviation of each method over all seeds, the published beside it."""
-        table = Table("method", "runs", title=self.question, box=SIMPLE)
-        for heading in ("quality", "paper", "worst", "regret", "test MSE"):
+        table = Table(title=self.question, box=SIMPLE)
+        table.add_column("method", no_wrap=True)
+        for heading in ("n", "quality", "paper", "worst", "regret", "MSE"):
             table.add_column(heading, justify="right", no_wrap=True)
         task = ("", "")
         for (problem, regime, name), group in grouped(rows).items():

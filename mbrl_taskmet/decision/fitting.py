@@ -76,12 +76,11 @@ class AdamFit:
         self, problem: PredictionProblem, metric_parameters: Tensor, progress: Progress
     ) -> Progress:
         """θ ← Adam on L(θ, φ)."""
+        theta, optimizer = progress
         for _ in range(self.steps):
-            gradient = prediction_gradient(problem, progress.parameters, metric_parameters)
-            progress = Progress(
-                *adam_step(*progress[:1], gradient, progress.optimizer, self.learning_rate)
-            )
-        return progress
+            gradient = prediction_gradient(problem, theta, metric_parameters)
+            theta, optimizer = adam_step(theta, gradient, optimizer, self.learning_rate)
+        return Progress(theta, optimizer)
 
 
 @dataclass(frozen=True)
