@@ -163,7 +163,7 @@ class DecisionStudy(ResumableStudy[ExperimentRun]):
         columns = 4
         height = -(-len(panels) // columns)
         figure = Figure(figsize=(4 * columns, 3.2 * height), layout="constrained")
-        axes = figure.subplots(height, columns, squeeze=False).flat
+        axes = list(figure.subplots(height, columns, squeeze=False).flat)
         for axis, panel in zip(axes, panels, strict=False):
             for index, name in enumerate(names):
                 group = groups.get((*panel, name), [])
@@ -175,9 +175,11 @@ class DecisionStudy(ResumableStudy[ExperimentRun]):
                     label=name,
                     alpha=0.7,
                 )
-            axis.set(title=", ".join(panel), xscale="log", xlabel="test MSE")
-            axis.set(ylabel="decision quality")
-        for axis in list(axes)[len(panels) :]:
+            axis.set(title=", ".join(panel), xlabel="test MSE", ylabel="decision quality")
+            low, high = axis.get_xlim()
+            if high > 10 * max(low, 0):
+                axis.set_xscale("log")
+        for axis in axes[len(panels) :]:
             axis.set_axis_off()
         figure.legend(
             *figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=6
