@@ -128,14 +128,27 @@ class DecisionStudy(ResumableStudy[ExperimentRun]):
         (measured,) = RunFolder(folder).read_evaluations()
         return [[*self.labels(variant, run).values(), *(measured[name] for name in MEASURES)]]
 
+    def grouped(self, rows: Sequence[Row]) -> dict[tuple[str, str, str], list[Row]]:
+        """The rows by problem, regime and variant, in the study's order."""
+        names = {settings: name for name, settings in self.variants.items()}
+        tasks = [(name, regime) for name in self.problems for regime in SETUPS[name].regimes]
+        groups: dict[tuple[str, str, str], list[Row]] = {
+            (*task, name): [] for task in tasks for name in self.variants
+        }
+        for row in rows:
+            name = names.get((row["method"], float(row["alpha"])))
+            if name is not None and (row["problem"], row["regime"]) in tasks:
+                groups[row["problem"], row["regime"], name].append(row)
+        return {key: group for key, group in groups.items() if group}
+
     def show(self, rows: Sequence[Row]) -> Table:
         """Mean ± standard deviation of each method over all seeds, the published beside it."""
-        table = Table(title=self.question, box=SIMPLE)
+        table = Table(title=self.question, box=SIMPLE, pad_edge=False, collapse_padding=True)
         table.add_column("method", no_wrap=True)
         for heading in ("n", "quality", "paper", "worst", "regret", "MSE"):
             table.add_column(heading, justify="right", no_wrap=True)
         task = ("", "")
-        for (problem, regime, name), group in grouped(rows).items():
+        for (problem, regime, name), group in self.grouped(rows).items():
             if (problem, regime) != task:
                 task = (problem, regime)
                 table.add_section()
@@ -157,7 +170,7 @@ class DecisionStudy(ResumableStudy[ExperimentRun]):
 
     def picture(self, rows: Sequence[Row], path: Path) -> None:
         """Decision quality over test error, a point for each run and a panel for each regime."""
-        groups = grouped(rows)
+        groups = self.grouped(rows)
         panels = list(dict.fromkeys((problem, regime) for problem, regime, _ in groups))
         names = list(dict.fromkeys(name for _, _, name in groups if name != "random"))
         columns = 4
@@ -185,16 +198,6 @@ class DecisionStudy(ResumableStudy[ExperimentRun]):
             *figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=6
         )
         figure.savefig(path, dpi=100)
-
-
-def grouped(rows: Sequence[Row]) -> dict[tuple[str, str, str], list[Row]]:
-    """The rows by problem, regime and method with its α."""
-    groups: dict[tuple[str, str, str], list[Row]] = {}
-    for row in rows:
-        alpha = float(row["alpha"])
-        name = f"{row['method']} {alpha:g}" if alpha else row["method"]
-        groups.setdefault((row["problem"], row["regime"], name), []).append(row)
-    return groups
 
 
 DECISION = DecisionStudy(

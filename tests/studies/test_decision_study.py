@@ -11,7 +11,7 @@ from mbrl_taskmet.cli.main import main
 from mbrl_taskmet.cli.study import StudyCommand
 from mbrl_taskmet.decision.catalogue import METHODS, SETUPS
 from mbrl_taskmet.studies import STUDIES
-from mbrl_taskmet.studies.decision import DECISION, PUBLISHED, grouped
+from mbrl_taskmet.studies.decision import DECISION, PUBLISHED
 
 TINY = replace(
     DECISION,
@@ -66,7 +66,7 @@ def test_the_table_shows_the_published_number_and_the_worst_run(capsys):
         | {"regret": "1", "test_mse": "2", "seconds": "3"}
         for seed, quality in enumerate(("0.5", "-0.5"))
     ]
-    assert list(grouped(rows)) == [("cubic", "published", "dfl 10")]
+    assert list(DECISION.grouped(rows)) == [("cubic", "published", "dfl 10")]
     Console(width=200).print(DECISION.show(rows))
     shown = capsys.readouterr().out
     assert "0.00 ± 0.50" in shown
