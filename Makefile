@@ -22,7 +22,7 @@ types:
 	rm -rf build/types
 	mkdir -p build/types/mbrl_taskmet
 	ln -s $(CURDIR)/mbrl_taskmet/*.py $(CURDIR)/mbrl_taskmet/py.typed build/types/mbrl_taskmet
-	ln -s $(addprefix $(CURDIR)/,mbrl_taskmet/cli mbrl_taskmet/runs agents envs benchmarks studies) build/types/mbrl_taskmet
+	ln -s $(addprefix $(CURDIR)/,mbrl_taskmet/cli mbrl_taskmet/decision mbrl_taskmet/runs agents envs benchmarks studies) build/types/mbrl_taskmet
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

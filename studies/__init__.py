@@ -5,17 +5,21 @@ does only what is missing, on any machine that has the file.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 from .ablation import ABLATION
 from .capacity import CAPACITY
 from .continuous import CONTINUOUS, HARDER, LOCOMOTION
+from .decision import DECISION
 from .first_light import FIRST_LIGHT, FIRST_LIGHT_RAW
 from .hypergradient import HYPERGRADIENT
 from .oracles import ORACLES
 from .paper import DISTRACTORS, KINDS
-from .study import Study
+from .resumable import ResumableStudy
 
-STUDIES: Mapping[str, Study] = {
+AnyStudy = ResumableStudy[Any]
+
+STUDIES: Mapping[str, AnyStudy] = {
     study.name: study
     for study in (
         FIRST_LIGHT,
@@ -29,6 +33,7 @@ STUDIES: Mapping[str, Study] = {
         CONTINUOUS,
         LOCOMOTION,
         HARDER,
+        DECISION,
     )
 }
 """The studies by name."""

@@ -14,7 +14,8 @@ from rich.table import Table
 from .statistics import Summary, interquartile_mean, summarize
 
 if TYPE_CHECKING:
-    from .study import Row, Study
+    from .resumable import Row
+    from .study import Study
 
 LAST = 5
 """Evaluations at the end of a run whose mean is its final performance."""

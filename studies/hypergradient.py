@@ -34,7 +34,8 @@ from ..runs.environments import EnvironmentConfig
 from ..runs.run_folder import RunFolder
 from ..runs.training import Report, ReportCallback, TrainingConfig
 from ..trilevel import ModelBasedUpdate, TaskMetUpdate
-from .study import Row, Study
+from .resumable import Row
+from .study import Study
 
 BATCH_SIZE, ESTIMATES = 256, 64
 REFERENCE_BATCH_SIZE, REFERENCES = 32 * BATCH_SIZE, 4

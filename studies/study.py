@@ -1,6 +1,5 @@
 """What a study is: agents × environments × seeds, and the rows that its runs leave."""
 
-import csv
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -14,8 +13,7 @@ from ..runs.environments import EnvironmentConfig
 from ..runs.run_folder import RunFolder
 from ..runs.training import Run, TrainingConfig
 from .figures import draw, summary_table
-
-Row = dict[str, str]
+from .resumable import ResumableStudy, Row
 
 Variant = AgentConfig | Callable[..., Run]
 """Hyperparameters of an agent of ours, or what makes a run of another from the arguments
@@ -23,16 +21,13 @@ Variant = AgentConfig | Callable[..., Run]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Study:
+class Study(ResumableStudy[Run]):
     """A comparison of agents.
 
     Attributes:
-        name: of the study, on the command line and of its files.
-        question: that it answers, in a sentence.
-        variants: what is compared, by the name that it has in the results.
+        variants: hyperparameters, or what makes a run, by the name in the results.
         environments: in each of which every variant is trained.
         timesteps: environment steps of a run.
-        seeds: of a run; 0 to 9 report, tuning takes seeds from 100 up.
         eval_every: steps between two evaluations of ten episodes.
         columns: of the results, a choice of what `row` gives.
         panel: the columns whose combinations of values get a picture each.
@@ -41,13 +36,9 @@ class Study:
         draw: draws results.
     """
 
-    name: str
-    question: str
     variants: Mapping[str, Variant]
     environments: Sequence[EnvironmentConfig]
     timesteps: int
-    seeds: Sequence[int]
-    columns: Sequence[str]
     eval_every: int = 2_000
     panel: Sequence[str] = ("num_distractors",)
     published: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
@@ -60,7 +51,7 @@ class Study:
                 f"The study {self.name} never evaluates its end: choose timesteps that "
                 f"{self.eval_every} divides."
             )
-        keys = [self._key(self.labels(*run)) for run in self.runs()]
+        keys = [self.key(self.labels(*run)) for run in self.runs()]
         if len(set(keys)) < len(keys):
             raise ValueError(
                 f"The study {self.name} has runs that its columns do not tell apart: add `variant`."
@@ -89,13 +80,13 @@ class Study:
                         ),
                     )
 
-    def missing(self, rows: Sequence[Row]) -> list[tuple[str, Run]]:
-        """The runs that the results do not hold."""
-        done = {self._key(row) for row in rows}
-        return [run for run in self.runs() if self._key(self.labels(*run)) not in done]
+    def key(self, row: Mapping[str, Any]) -> tuple[str, ...]:
+        """The values of the columns that say which run a row belongs to."""
+        return tuple(str(row[column]) for column in self.columns if column in LABELS)
 
-    def _key(self, labels: Mapping[str, Any]) -> tuple[str, ...]:
-        return tuple(str(labels[column]) for column in self.columns if column in LABELS)
+    def ends(self, row: Row) -> bool:
+        """Whether this is the evaluation after the last step."""
+        return row["timesteps"] == str(self.timesteps)
 
     def labels(self, variant: str, run: Run) -> dict[str, Any]:
         """What tells a run from the others."""
@@ -122,33 +113,13 @@ class Study:
             if int(evaluation["timesteps"]) <= self.timesteps
         ]
 
-    def read(self, path: Path) -> list[Row]:
-        """The results so far: of each run that they hold to its end, a row for each evaluation.
+    def show(self, rows: Sequence[Row]) -> Table:
+        """The results as a table."""
+        return self.table(self, rows)
 
-        Raises:
-            ValueError: if the file has other columns.
-        """
-        if not path.exists():
-            return []
-        with path.open(newline="") as file:
-            reader = csv.DictReader(file)
-            rows = [row for row in reader if None not in row.values()]
-        if list(reader.fieldnames or ()) != list(self.columns):
-            raise ValueError(f"{path} has other columns than the study {self.name}: move it away.")
-        last = str(self.timesteps)
-        ended = {self._key(row) for row in rows if row["timesteps"] == last}
-        return [row for row in rows if self._key(row) in ended]
-
-    def append(self, path: Path, rows: Sequence[Sequence[Any]]) -> None:
-        """Add a run to the results, all of it or nothing."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        whole = path.with_suffix(".part")
-        with whole.open("w", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(self.columns)
-            writer.writerows([row[column] for column in self.columns] for row in self.read(path))
-            writer.writerows(rows)
-        whole.replace(path)
+    def picture(self, rows: Sequence[Row], path: Path) -> None:
+        """The results as a picture."""
+        self.draw(self, rows, path)
 
 
 LABELS = (

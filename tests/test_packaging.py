@@ -25,10 +25,12 @@ BELOW = {
     "mbrl_taskmet.envs": {"mbrl_taskmet"},
     "mbrl_taskmet.agents": {"mbrl_taskmet"},
     "mbrl_taskmet.benchmarks": {"mbrl_taskmet", "mbrl_taskmet.agents", "mbrl_taskmet.envs"},
+    "mbrl_taskmet.decision": {"mbrl_taskmet"},
     "mbrl_taskmet.runs": {"mbrl_taskmet", "mbrl_taskmet.agents", "mbrl_taskmet.envs"},
     "mbrl_taskmet.studies": {
         "mbrl_taskmet",
         "mbrl_taskmet.agents",
+        "mbrl_taskmet.decision",
         "mbrl_taskmet.envs",
         "mbrl_taskmet.runs",
     },
@@ -45,6 +47,12 @@ def packages_on_disk():
 
 
 PACKAGES = packages_on_disk()
+DATA = {
+    "mbrl_taskmet/py.typed",
+    "mbrl_taskmet/decision/data/SOURCE.md",
+    "mbrl_taskmet/decision/data/sp500.csv.gz",
+}
+"""What is installed beside the modules."""
 SOURCES = {
     f"{package}.{path.stem}": path for package, f in PACKAGES.items() for path in f.glob("*.py")
 }
@@ -150,12 +158,12 @@ def test_the_wheel_holds_every_module_and_nothing_else(built):
         for path in folder.glob("*.py")
     }
     found = {name for name in built["wheel"] if ".dist-info/" not in name}
-    assert found == expected | {"mbrl_taskmet/py.typed"}
+    assert found == expected | DATA
 
 
 def test_the_sdist_holds_every_module_and_no_tests(built):
     expected = {str(path.relative_to(ROOT)) for path in SOURCES.values()}
-    assert expected | {"mbrl_taskmet/py.typed", "pyproject.toml", "LICENSE"} <= built["sdist"]
+    assert expected | DATA | {"pyproject.toml", "LICENSE"} <= built["sdist"]
     assert not [name for name in built["sdist"] if name.startswith("tests")]
 
 

@@ -1,4 +1,4 @@
-"""The command line: `mbrl-taskmet train | evaluate | weights | study | benchmark`."""
+"""The command line: `mbrl-taskmet train | evaluate | weights | decision | study | benchmark`."""
 
 import sys
 from collections.abc import Sequence
@@ -10,6 +10,7 @@ from rich.console import Console
 
 from mbrl_taskmet.agents import AGENTS
 from mbrl_taskmet.cli.benchmark import Benchmark
+from mbrl_taskmet.cli.decision import Decision
 from mbrl_taskmet.cli.evaluate import Evaluate
 from mbrl_taskmet.cli.study import StudyCommand
 from mbrl_taskmet.cli.train import train_command
@@ -43,6 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     "train": train_command(arguments),
                     "evaluate": Evaluate,
                     "weights": Weights,
+                    "decision": Decision,
                     "study": StudyCommand,
                     "benchmark": Benchmark,
                 }.items()

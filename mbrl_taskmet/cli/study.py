@@ -13,8 +13,9 @@ from mbrl_taskmet.cli.options import check_choices, check_positive, check_seeds
 from mbrl_taskmet.runs.cluster import ray_cluster
 from mbrl_taskmet.runs.executors import Executor, local_processes
 from mbrl_taskmet.runs.parallel import train_all
-from mbrl_taskmet.runs.training import Run
-from mbrl_taskmet.studies import STUDIES
+from mbrl_taskmet.runs.training import Job
+from mbrl_taskmet.studies import STUDIES, AnyStudy
+from mbrl_taskmet.studies.decision import DecisionStudy
 from mbrl_taskmet.studies.study import Study
 from mbrl_taskmet.suggestion import did_you_mean
 
@@ -47,6 +48,12 @@ class StudyCommand:
     kinds: tuple[str, ...] | None = None
     """Only these of the study's kinds of distractors."""
 
+    problems: tuple[str, ...] | None = None
+    """Only these of the tasks of the study `decision`."""
+
+    regimes: tuple[str, ...] | None = None
+    """Only these of the kinds of data of the study `decision`."""
+
     jobs: int | None = None
     """Runs at a time; as many as processor cores if not given."""
 
@@ -75,7 +82,7 @@ class StudyCommand:
                 for number, (variant, config) in enumerate(missing)
             }
 
-            def append(folder: Path, run: Run) -> None:
+            def append(folder: Path, run: Job) -> None:
                 study.append(path, study.rows(folders[folder][0], run, folder))
 
             if folders:
@@ -84,6 +91,7 @@ class StudyCommand:
                     runs,
                     console,
                     jobs=self.jobs,
+                    runs_per_process=study.runs_per_process,
                     on_finished=append,
                     executor=EXECUTORS[self.executor],
                 )
@@ -91,13 +99,13 @@ class StudyCommand:
             console.print(f"{folder.name}: {error}", style="red", markup=False)
         rows = study.read(path)
         if rows:
-            console.print(study.table(study, rows))
-            study.draw(study, rows, path.with_suffix(".png"))
+            console.print(study.show(rows))
+            study.picture(rows, path.with_suffix(".png"))
         else:
             console.print(f"There are no results in {path}.")
         return 1 if failures else 0
 
-    def part_of(self, study: Study) -> Study:
+    def part_of(self, study: AnyStudy) -> AnyStudy:
         """The study, restricted to what the options choose."""
         if self.seeds is not None:
             check_seeds(self.seeds)
@@ -106,6 +114,31 @@ class StudyCommand:
             check_choices("variant", self.variants, study.variants)
             variants = {name: study.variants[name] for name in self.variants}
             study = replace(study, variants=variants)
+        if isinstance(study, DecisionStudy):
+            return self._tasks_of(study)
+        return self._environments_of(study) if isinstance(study, Study) else study
+
+    def _tasks_of(self, study: DecisionStudy) -> DecisionStudy:
+        if self.num_distractors is not None or self.kinds is not None:
+            raise ValueError(
+                f"The study {study.name} has no distractors: leave out --num-distractors and "
+                "--kinds; --problems and --regimes choose its tasks."
+            )
+        if self.problems is not None:
+            check_choices("problem", self.problems, study.problems)
+            problems = {name: study.problems[name] for name in self.problems}
+            study = replace(study, problems=problems)
+        if self.regimes is not None:
+            check_choices("regime", self.regimes, study.regimes)
+            study = replace(study, regimes=self.regimes)
+        return study
+
+    def _environments_of(self, study: Study) -> Study:
+        if self.problems is not None or self.regimes is not None:
+            raise ValueError(
+                f"The study {study.name} has no problems: leave out --problems and --regimes; "
+                "--kinds and --num-distractors choose its environments."
+            )
         chosen = list(study.environments)
         if self.num_distractors is not None:
             numbers = {environment.num_distractors for environment in study.environments}

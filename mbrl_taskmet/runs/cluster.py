@@ -9,14 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from mbrl_taskmet.runs.executors import Execution
-from mbrl_taskmet.runs.training import Run
+from mbrl_taskmet.runs.training import Job
 
 RETRIES = 3
 """Times that a run is begun anew after its worker was lost."""
 
 
 @contextmanager
-def ray_cluster(runs: Mapping[Path, Run], jobs: int) -> Iterator[Execution]:
+def ray_cluster(
+    runs: Mapping[Path, Job], jobs: int, runs_per_process: int | None
+) -> Iterator[Execution]:
     """Each run on a core of the cluster that this process is in, or at `RAY_ADDRESS`, or made here.
 
     A run is trained in a folder of its worker, which comes back whole at its end, so that the
@@ -38,7 +40,7 @@ def ray_cluster(runs: Mapping[Path, Run], jobs: int) -> Iterator[Execution]:
         ray.init(num_cpus=cores, log_to_driver=False, logging_level=logging.ERROR)
     try:
         reports = Queue(actor_options={"num_cpus": 0})
-        train = ray.remote(num_cpus=1, max_calls=1, max_retries=RETRIES)(_train)
+        train = ray.remote(num_cpus=1, max_calls=runs_per_process or 0, max_retries=RETRIES)(_train)
         pending = {train.remote(run, folder, reports): folder for folder, run in runs.items()}
         yield Execution(reports, _outcomes(ray, pending))
     finally:
@@ -61,7 +63,7 @@ def _outcomes(ray: Any, pending: dict[Any, Path]) -> Iterator[tuple[Path, BaseEx
         yield folder, None
 
 
-def _train(run: Run, folder: Path, reports: Any) -> dict[str, bytes]:
+def _train(run: Job, folder: Path, reports: Any) -> dict[str, bytes]:
     """One run in a worker: the files that it leaves, by name."""
     with tempfile.TemporaryDirectory() as scratch:
         place = Path(scratch) / folder.name

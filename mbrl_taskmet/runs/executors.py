@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from mbrl_taskmet.runs.training import Run
+from mbrl_taskmet.runs.training import Job
 
 
 class Reports(Protocol):
@@ -33,17 +33,20 @@ class Execution(NamedTuple):
     outcomes: Iterator[tuple[Path, BaseException | None]]
 
 
-Executor = Callable[[Mapping[Path, Run], int], AbstractContextManager[Execution]]
-"""Trains each run in its folder, that many at a time."""
+Executor = Callable[[Mapping[Path, Job], int, int | None], AbstractContextManager[Execution]]
+"""Trains each run in its folder: how many at a time, and after how many a process is replaced by a
+fresh one (None for never)."""
 
 
 @contextmanager
-def local_processes(runs: Mapping[Path, Run], jobs: int) -> Iterator[Execution]:
-    """Each run in a process of its own on this machine."""
+def local_processes(
+    runs: Mapping[Path, Job], jobs: int, runs_per_process: int | None
+) -> Iterator[Execution]:
+    """In processes of this machine."""
     context = multiprocessing.get_context("spawn")
     with (
         context.Manager() as manager,
-        ProcessPoolExecutor(jobs, context, max_tasks_per_child=1) as pool,
+        ProcessPoolExecutor(jobs, context, max_tasks_per_child=runs_per_process) as pool,
     ):
         reports = manager.Queue()
         futures = {
@@ -59,6 +62,6 @@ def _outcomes(
         yield futures[future], future.exception()
 
 
-def _train(run: Run, folder: Path, reports: Any) -> None:
+def _train(run: Job, folder: Path, reports: Any) -> None:
     """One run in a worker process."""
     run.train(folder, lambda *report: reports.put((folder, *report)))

@@ -5,6 +5,7 @@ import queue
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import (
@@ -20,18 +21,21 @@ from rich.progress import (
 from rich.text import Text
 
 from mbrl_taskmet.runs.executors import Executor, Reports, local_processes
-from mbrl_taskmet.runs.training import Run
+from mbrl_taskmet.runs.training import Job
+
+JobT = TypeVar("JobT", bound=Job)
 
 MOST_BARS = 8
 """Runs up to which each keeps its bar; of more, only those that are running show."""
 
 
 def train_all(
-    runs: Mapping[Path, Run],
+    runs: Mapping[Path, JobT],
     console: Console,
     *,
     jobs: int | None = None,
-    on_finished: Callable[[Path, Run], None] = lambda folder, config: None,
+    runs_per_process: int | None = 1,
+    on_finished: Callable[[Path, JobT], None] = lambda folder, config: None,
     executor: Executor = local_processes,
 ) -> dict[Path, Exception]:
     """Train each run in its folder, as many at a time as there are processor cores.
@@ -40,6 +44,7 @@ def train_all(
         runs: the runs by their folders.
         console: shows the progress.
         jobs: how many at a time, if not as many as cores.
+        runs_per_process: after which a process is replaced by a fresh one; None for never.
         on_finished: called in this process after each run that succeeded.
         executor: where they are trained.
 
@@ -49,7 +54,7 @@ def train_all(
     workers = min(jobs or os.cpu_count() or 1, len(runs))
     crowded = len(runs) > MOST_BARS
     failures: dict[Path, Exception] = {}
-    with executor(runs, workers) as execution, _progress(console) as progress:
+    with executor(runs, workers, runs_per_process) as execution, _progress(console) as progress:
         tasks = {
             folder: progress.add_task(
                 folder.name, total=config.timesteps, start=False, visible=not crowded

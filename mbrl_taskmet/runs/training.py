@@ -21,8 +21,19 @@ Report = Callable[[int, float | None, str], None]
 takes long at the moment, if anything does."""
 
 
-class Run(Protocol):
-    """What can be trained in a folder of its own, and what tells it from other runs."""
+class Job(Protocol):
+    """What can be trained in a folder of its own."""
+
+    @property
+    def timesteps(self) -> int:
+        """How long, in environment steps or whatever it counts."""
+
+    def train(self, folder: Path, report: Report) -> None:
+        """Train it, leaving its files in a new folder."""
+
+
+class Run(Job, Protocol):
+    """The training of an agent, and what tells it from others."""
 
     @property
     def agent_name(self) -> str:
@@ -31,10 +42,6 @@ class Run(Protocol):
     @property
     def environment(self) -> EnvironmentConfig:
         """In which it is trained."""
-
-    @property
-    def timesteps(self) -> int:
-        """How long, in environment steps."""
 
     @property
     def seed(self) -> int:
@@ -47,9 +54,6 @@ class Run(Protocol):
     @property
     def metric(self) -> str:
         """Form of the metric that it learns; empty if it learns none."""
-
-    def train(self, folder: Path, report: Report) -> None:
-        """Train it, leaving its files in a new folder."""
 
 
 EVALUATION_SEED = 1_000_000

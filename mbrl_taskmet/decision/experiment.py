@@ -1,0 +1,83 @@
+"""One method on one task with one pair of seeds, and what came of it."""
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+
+from mbrl_taskmet.decision.catalogue import METHODS, SETUPS, WITH_ALPHA
+from mbrl_taskmet.decision.quality import Quality, evaluate
+from mbrl_taskmet.suggestion import did_you_mean
+
+
+class Outcome(NamedTuple):
+    """What a predictor is worth on the test data, and what it took to train it.
+
+    Attributes:
+        quality: of its decisions, and its mean squared error.
+        seconds: of processor time.
+    """
+
+    quality: Quality
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """A task, a method and the seeds of both.
+
+    Attributes:
+        problem: a name in `SETUPS`.
+        regime: of its data; its first if not given.
+        method: a name in `METHODS`.
+        alpha: weight of the mean squared error beside the loss of DFL and LODL.
+        dataset_seed: of the data.
+        model_seed: of everything that training draws.
+
+    Raises:
+        ValueError: if there is no such task, regime or method, or the method has no α.
+    """
+
+    problem: str
+    method: str
+    regime: str = ""
+    alpha: float = 0.0
+    dataset_seed: int = 0
+    model_seed: int = 0
+
+    def __post_init__(self) -> None:
+        _check("problem", self.problem, SETUPS)
+        _check("method", self.method, METHODS)
+        regimes = SETUPS[self.problem].regimes
+        if self.regime:
+            _check(f"regime of {self.problem}", self.regime, regimes)
+        else:
+            object.__setattr__(self, "regime", regimes[0])
+        if self.alpha != 0 and self.method not in WITH_ALPHA:
+            raise ValueError(
+                f"The method {self.method} has no alpha: leave it out, or choose one of "
+                f"{', '.join(sorted(WITH_ALPHA))}."
+            )
+
+    def run(self) -> Outcome:
+        """Train on the training data and decide on the test data."""
+        setup = SETUPS[self.problem]
+        problem = setup.problem(self.regime, self.dataset_seed)
+        data = problem.split()
+        predict = METHODS[self.method](setup, self.alpha)
+        generator = torch.Generator().manual_seed(self.model_seed)
+        start = time.process_time()
+        y_hat = predict(problem, setup.network, data, generator)
+        seconds = time.process_time() - start
+        return Outcome(evaluate(problem, y_hat, data.test), seconds)
+
+
+def _check(what: str, name: str, known: Iterable[str]) -> None:
+    names = list(known)
+    if name not in names:
+        raise ValueError(
+            f"There is no {what} {name!r}: choose one of {', '.join(names)}."
+            f"{did_you_mean(name, names)}"
+        )

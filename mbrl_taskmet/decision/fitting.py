@@ -1,0 +1,249 @@
+"""How a network is trained: by descent on any loss of its predictions, or under a metric."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from mbrl_taskmet.hypergradient import Curvature, GaussNewton, PredictionProblem
+from mbrl_taskmet.linear_solvers import Exact, LinearSolver
+from mbrl_taskmet.networks import Network
+from mbrl_taskmet.train_state import AdamState, adam_init, adam_step
+
+Loss = Callable[[Tensor], Tensor]
+"""Of predictions, a scalar."""
+
+Log = list[Mapping[str, float]]
+"""What was measured in the course of training, a row at a time."""
+
+
+class Fit(NamedTuple):
+    """A trained network.
+
+    Attributes:
+        parameters: θ.
+        log: how it came about.
+    """
+
+    parameters: Tensor
+    log: Log
+
+
+class Progress(NamedTuple):
+    """Where the training of θ stands, for the next fit to go on from.
+
+    Attributes:
+        parameters: θ.
+        optimizer: Adam's state for θ.
+    """
+
+    parameters: Tensor
+    optimizer: AdamState
+
+    @classmethod
+    def start(cls, parameters: Tensor) -> "Progress":
+        """Adam at rest."""
+        return cls(parameters, adam_init(parameters))
+
+
+class InnerFit(Protocol):
+    """θ ≈ θ*(φ) = argmin_θ L(θ, φ), from where the last fit ended."""
+
+    def __call__(
+        self, problem: PredictionProblem, metric_parameters: Tensor, progress: Progress
+    ) -> Progress:
+        """Fit under the metric's present parameters."""
+
+
+@dataclass(frozen=True)
+class AdamFit:
+    """A few steps of Adam on all rows, warm-started.
+
+    Attributes:
+        steps: of a fit.
+        learning_rate: Adam's step size.
+    """
+
+    steps: int = 10
+    learning_rate: float = 1e-3
+
+    def __post_init__(self) -> None:
+        check_steps(self.steps, self.learning_rate)
+
+    def __call__(
+        self, problem: PredictionProblem, metric_parameters: Tensor, progress: Progress
+    ) -> Progress:
+        """θ ← Adam on L(θ, φ)."""
+        theta, optimizer = progress
+        for _ in range(self.steps):
+            gradient = prediction_gradient(problem, theta, metric_parameters)
+            theta, optimizer = adam_step(theta, gradient, optimizer, self.learning_rate)
+        return Progress(theta, optimizer)
+
+
+@dataclass(frozen=True)
+class ClosedForm:
+    """θ*(φ) = θ − H⁻¹ ∂_θL: one Newton step, exact for a model that is linear in θ.
+
+    Attributes:
+        solver: of the normal equations.
+        curvature: H, which for such a model is the Gauss-Newton matrix.
+    """
+
+    solver: LinearSolver = field(default_factory=Exact)
+    curvature: Curvature = field(default_factory=GaussNewton)
+
+    def __call__(
+        self, problem: PredictionProblem, metric_parameters: Tensor, progress: Progress
+    ) -> Progress:
+        """Solve the normal equations.
+
+        Raises:
+            ValueError: if the model is not linear in θ, or the solution is not finite.
+        """
+        theta, phi = progress.parameters, metric_parameters
+        model = problem.network.linearize(theta, problem.inputs)
+        weighted = problem.metric.apply(phi, problem.inputs, model.outputs - problem.targets)
+        gradient = model.vjp(2 / len(problem.inputs) * weighted)
+        step, _ = self.solver(self.curvature(problem, phi, model, weighted), gradient)
+        found = theta - step
+        predicted = model.outputs - model.jvp(step)
+        scale = predicted.abs().max()
+        if not (problem.network(found, problem.inputs) - predicted).abs().max() <= 1e-2 * scale:
+            raise ValueError(
+                "The closed form is for models that are linear in their parameters, with fewer "
+                "parameters than data: use AdamFit instead."
+            )
+        return Progress(found, progress.optimizer)
+
+
+@dataclass(frozen=True)
+class Descent:
+    """Adam on any loss of the predictions, of which the best on the validation data is kept.
+
+    Attributes:
+        learning_rate: Adam's step size.
+        steps: at most.
+        check_every: steps between two looks at the validation loss.
+        patience: looks without a better validation loss before it ends.
+    """
+
+    learning_rate: float = 1e-3
+    steps: int = 2_000
+    check_every: int = 5
+    patience: int = 40
+
+    def __post_init__(self) -> None:
+        check_steps(self.steps, self.learning_rate)
+        check_steps(self.check_every, 1.0)
+
+    def __call__(
+        self,
+        network: Network,
+        inputs: Tensor,
+        loss: Loss,
+        validate: Callable[[Tensor], float],
+        start: Tensor,
+    ) -> Fit:
+        """Descend from θ = start.
+
+        Args:
+            network: f.
+            inputs: x, shape (B, inputs).
+            loss: of f(θ, x).
+            validate: of θ, the loss to choose by.
+            start: θ.
+        """
+        theta, optimizer = Progress.start(start)
+        best = Best(self.patience)
+        for step in range(self.steps + 1):
+            value, gradient = loss_gradient(network, theta, inputs, loss)
+            if step % self.check_every == 0:
+                row = {"step": step, "loss": value.item(), "validation_loss": validate(theta)}
+                if not best.goes_on(theta, row["validation_loss"], row):
+                    break
+            theta, optimizer = adam_step(theta, gradient, optimizer, self.learning_rate)
+        return Fit(best.parameters, best.log)
+
+
+class Best:
+    """Keeps the parameters with the lowest validation loss, and says when to give up.
+
+    Args:
+        patience: looks without a better one before giving up.
+    """
+
+    def __init__(self, patience: int) -> None:
+        self.log: Log = []
+        self.parameters: Tensor
+        self._patience = patience
+        self._lowest = float("inf")
+        self._since = 0
+
+    def goes_on(self, parameters: Tensor, validation_loss: float, row: Mapping[str, float]) -> bool:
+        """Look at parameters, and whether to go on after them.
+
+        Raises:
+            FloatingPointError: if the validation loss is not finite.
+        """
+        if not validation_loss < float("inf"):
+            raise FloatingPointError(
+                f"The validation loss is {validation_loss} in row {len(self.log)} of the log: "
+                "lower the learning rate."
+            )
+        self.log.append(row)
+        self._since += 1
+        if validation_loss < self._lowest:
+            self._lowest, self._since, self.parameters = validation_loss, 0, parameters
+        return self._since < self._patience
+
+
+def prediction_gradient(
+    problem: PredictionProblem, parameters: Tensor, metric_parameters: Tensor
+) -> Tensor:
+    """∂_θL = mean_B[2 Jᵀ Λ_φ (f − y)], shape (P,)."""
+    model = problem.network.linearize(parameters, problem.inputs)
+    errors = model.outputs - problem.targets
+    weighted = problem.metric.apply(metric_parameters, problem.inputs, errors)
+    return model.vjp(2 / len(errors) * weighted)
+
+
+def loss_gradient(
+    network: Network, parameters: Tensor, inputs: Tensor, loss: Loss
+) -> tuple[Tensor, Tensor]:
+    """L(f(θ, x)) and its gradient Jᵀ ∂L/∂f: autograd through the loss alone.
+
+    Raises:
+        ValueError: if the loss is no scalar, or does not depend smoothly on the predictions.
+    """
+    model = network.linearize(parameters, inputs)
+    outputs = model.outputs.detach().requires_grad_()
+    with torch.enable_grad():
+        value = loss(outputs)
+        if value.dim() != 0:
+            raise ValueError(
+                f"The loss of predictions must be a scalar, such as their mean; got shape "
+                f"{tuple(value.shape)}."
+            )
+        if not value.requires_grad:
+            raise ValueError(
+                "The loss cannot be differentiated in the predictions: let it decide smoothly, as "
+                "simplex_qp, soft_top_k and soft_choice do."
+            )
+        (cotangent,) = torch.autograd.grad(value, outputs)
+    return value.detach(), model.vjp(cotangent)
+
+
+def check_steps(steps: int, learning_rate: float) -> None:
+    """Refuse a training that goes nowhere.
+
+    Raises:
+        ValueError: if there is no step, or its size is not positive.
+    """
+    if steps < 1 or not learning_rate > 0:
+        raise ValueError(
+            "Training needs at least one step and a positive learning rate; "
+            f"got {steps} and {learning_rate}."
+        )

@@ -1,0 +1,149 @@
+"""Ways to train the predictor of a problem by descent: on its errors, or on its decisions."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import torch
+from torch import Tensor
+from torch.nn.functional import mse_loss
+
+from mbrl_taskmet.decision.fitting import Descent, Fit
+from mbrl_taskmet.decision.problem import Data, Problem, TaskLoss, check_data, loss_of
+from mbrl_taskmet.networks import Network
+
+
+class Method(Protocol):
+    """A way to train the network of an item on a problem."""
+
+    def fit(
+        self,
+        problem: Problem,
+        network: Network,
+        train: Data,
+        validation: Data,
+        generator: torch.Generator,
+    ) -> Fit:
+        """Train, and keep what the validation data choose by the method's own loss.
+
+        Args:
+            problem: what the predictions are for.
+            network: of an item, (·, F) → (·, T).
+            train: the data to train on.
+            validation: the data to choose by.
+            generator: of everything random.
+        """
+
+
+@dataclass(frozen=True, kw_only=True)
+class MSE:
+    """The mean squared error of all targets alike; the task is not asked.
+
+    Attributes:
+        descent: on it.
+    """
+
+    descent: Descent = field(default_factory=Descent)
+
+    def fit(
+        self,
+        problem: Problem,
+        network: Network,
+        train: Data,
+        validation: Data,
+        generator: torch.Generator,
+    ) -> Fit:
+        """Descend on mean[(ŷ − y)²]."""
+        return descend(self.descent, network, train, validation, squared_error, generator)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DFL:
+    """Decision-focused learning: L_task(ŷ) + α MSE, through the relaxed decision.
+
+    Attributes:
+        alpha: α, the weight of the mean squared error.
+        descent: on the sum.
+    """
+
+    alpha: float = 0.0
+    descent: Descent = field(default_factory=Descent)
+
+    def __post_init__(self) -> None:
+        check_alpha(self.alpha)
+
+    def fit(
+        self,
+        problem: Problem,
+        network: Network,
+        train: Data,
+        validation: Data,
+        generator: torch.Generator,
+    ) -> Fit:
+        """Descend on what the decisions cost."""
+        loss = regularized(loss_of(problem), self.alpha)
+        return descend(self.descent, network, train, validation, loss, generator)
+
+
+def descend(
+    descent: Descent,
+    network: Network,
+    train: Data,
+    validation: Data,
+    loss: TaskLoss,
+    generator: torch.Generator,
+    validation_loss: TaskLoss | None = None,
+) -> Fit:
+    """Descend on a loss of all predictions, from parameters that are drawn first.
+
+    Args:
+        descent: how.
+        network: of an item.
+        train: the data to train on.
+        validation: the data to choose by.
+        loss: of predictions, (B, I, T), on the training data.
+        generator: of the initial parameters.
+        validation_loss: of predictions on the validation data, if it is another.
+    """
+    check_data(train)
+    check_data(validation)
+    chooses = validation_loss or loss
+
+    def validate(parameters: Tensor) -> float:
+        with torch.no_grad():
+            return chooses(predict(network, parameters, validation), validation).item()
+
+    return descent(
+        network,
+        train.features.flatten(0, 1),
+        lambda y_hat: loss(y_hat.view_as(train.targets), train),
+        validate,
+        network.init(generator, train.features.dtype),
+    )
+
+
+def predict(network: Network, parameters: Tensor, data: Data) -> Tensor:
+    """ŷ of every item of every instance, shape (B, I, T)."""
+    return network(parameters, data.features.flatten(0, 1)).view_as(data.targets)
+
+
+def squared_error(y_hat: Tensor, data: Data) -> Tensor:
+    """mean[(ŷ − y)²] over instances, items and targets."""
+    return mse_loss(y_hat, data.targets)
+
+
+def regularized(loss: TaskLoss, alpha: float) -> Callable[[Tensor, Data], Tensor]:
+    """The loss plus α times the mean squared error."""
+    return lambda y_hat, data: loss(y_hat, data) + alpha * squared_error(y_hat, data)
+
+
+def check_alpha(alpha: float) -> None:
+    """Refuse a reward for errors.
+
+    Raises:
+        ValueError: if α is negative.
+    """
+    if not alpha >= 0:
+        raise ValueError(
+            f"alpha, the weight of the mean squared error, must be 0 or more; got {alpha}."
+        )

@@ -1,0 +1,98 @@
+"""A comparison that is done run by run, on any machine that has the file of its results."""
+
+import csv
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from rich.table import Table
+
+from ..runs.training import Job
+
+Row = dict[str, str]
+
+JobT = TypeVar("JobT", bound=Job)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResumableStudy(ABC, Generic[JobT]):
+    """A comparison whose results are a file, to which every finished run adds its rows.
+
+    Attributes:
+        name: of the study, on the command line and of its files.
+        question: that it answers, in a sentence.
+        variants: what is compared, by the name that it has in the results.
+        seeds: of a run; 0 to 9 report, tuning takes seeds from 100 up.
+        columns: of the results.
+        runs_per_process: after which a process is replaced by a fresh one; None for never, where
+            runs are so short that starting processes would take longer.
+    """
+
+    name: str
+    question: str
+    variants: Mapping[str, Any]
+    seeds: Sequence[int]
+    columns: Sequence[str]
+    runs_per_process: int | None = 1
+
+    @abstractmethod
+    def runs(self) -> Iterator[tuple[str, JobT]]:
+        """All runs: the variant's name, and how it is made."""
+
+    @abstractmethod
+    def labels(self, variant: str, run: JobT) -> dict[str, Any]:
+        """What tells a run from the others, by column."""
+
+    @abstractmethod
+    def rows(self, variant: str, run: JobT, folder: Path) -> list[list[Any]]:
+        """What a finished run adds to the results."""
+
+    @abstractmethod
+    def key(self, row: Mapping[str, Any]) -> tuple[str, ...]:
+        """What a row has in common with all rows of its run, and with no others."""
+
+    @abstractmethod
+    def ends(self, row: Row) -> bool:
+        """Whether a run that has this row has all of its rows."""
+
+    @abstractmethod
+    def show(self, rows: Sequence[Row]) -> Table:
+        """The results as a table."""
+
+    @abstractmethod
+    def picture(self, rows: Sequence[Row], path: Path) -> None:
+        """The results as a picture."""
+
+    def missing(self, rows: Sequence[Row]) -> list[tuple[str, JobT]]:
+        """The runs that the results do not hold."""
+        done = {self.key(row) for row in rows}
+        return [run for run in self.runs() if self.key(self.labels(*run)) not in done]
+
+    def read(self, path: Path) -> list[Row]:
+        """The results so far: the rows of each run that they hold to its end.
+
+        Raises:
+            ValueError: if the file has other columns.
+        """
+        if not path.exists():
+            return []
+        with path.open(newline="") as file:
+            reader = csv.DictReader(file)
+            rows = [row for row in reader if None not in row.values()]
+        if list(reader.fieldnames or ()) != list(self.columns):
+            raise ValueError(f"{path} has other columns than the study {self.name}: move it away.")
+        ended = {self.key(row) for row in rows if self.ends(row)}
+        return [row for row in rows if self.key(row) in ended]
+
+    def append(self, path: Path, rows: Sequence[Sequence[Any]]) -> None:
+        """Add a run to the results, all of it or nothing."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        whole = path.with_suffix(".part")
+        with whole.open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(self.columns)
+            writer.writerows([row[column] for column in self.columns] for row in self.read(path))
+            writer.writerows(rows)
+        whole.replace(path)

@@ -1,0 +1,201 @@
+"""The bilevel trainer: its hypergradient against finite differences, and what it learns."""
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.functional import mse_loss
+
+from cases import assert_close, draw_metric, draws, generator, minimum
+from mbrl_taskmet.decision import (
+    AdamFit,
+    BilevelTrainer,
+    Budget,
+    ClosedForm,
+    Cubic,
+    Data,
+    Descent,
+    OverItems,
+    PerItem,
+    Portfolio,
+    Task,
+    TaskMet,
+    loss_of,
+)
+from mbrl_taskmet.decision.fitting import Progress, loss_gradient, prediction_gradient
+from mbrl_taskmet.hypergradient import ImplicitGradient, PredictionProblem
+from mbrl_taskmet.linear_solvers import Exact
+from mbrl_taskmet.metric import Diagonal, UnconditionalMetric
+from mbrl_taskmet.networks import MLP, ModuleNetwork
+
+EXACT = ImplicitGradient(Exact(), damping=0.0)
+PROBLEMS = {
+    "cubic": Cubic(sizes=(30, 1, 1), num_items=4, epsilon=0.2),
+    "budget": Budget(sizes=(30, 1, 1), regime="nuisance", temperature=0.2),
+    "portfolio": Portfolio(sizes=(20, 1, 1)),
+}
+METRICS = {
+    "scalar-per-item": {"form": "scalar", "scope": PerItem(), "hidden": (3,)},
+    "diagonal-per-item": {"form": "diagonal", "scope": PerItem(), "hidden": (3,)},
+    "full-per-item": {"form": "full", "scope": PerItem(), "hidden": (3,)},
+    "diagonal-over-items": {"form": "diagonal", "scope": OverItems(), "hidden": None},
+    "full-over-items": {"form": "full", "scope": OverItems(), "hidden": None},
+    "conditional-over-items": {"form": "diagonal", "scope": OverItems(), "hidden": (3,)},
+}
+
+
+@pytest.mark.parametrize("options", METRICS.values(), ids=METRICS.keys())
+@pytest.mark.parametrize("problem", PROBLEMS.values(), ids=PROBLEMS.keys())
+def test_hypergradient_is_the_slope_of_the_task_loss_after_training(problem, options):
+    train = Data(*(tensor.double() for tensor in problem.split().train))
+    train = train._replace(features=train.features[..., :6])
+    method, task_loss = TaskMet(**options), loss_of(problem)
+    inputs, targets = method.scope.rows(train.features), method.scope.rows(train.targets)
+    item = MLP((train.features.shape[-1], train.targets.shape[-1]))
+    network = method.scope.network(item, train.features.shape[1])
+    metric = method.metric(inputs.shape[-1], targets.shape[-1])
+    fitted = PredictionProblem(network, metric, inputs, targets)
+
+    def task(y_hat):
+        return task_loss(y_hat.view_as(train.targets), train)
+
+    def trained(phi):
+        start = Progress.start(torch.zeros(network.num_parameters, dtype=torch.float64))
+        return ClosedForm()(fitted, phi, start).parameters
+
+    phi = 0.3 * draw_metric(metric)
+    theta = trained(phi)
+    _, gradient = loss_gradient(network, theta, inputs, task)
+    found = EXACT(fitted, theta, phi, gradient).gradient
+    normal, step = draws(8), 1e-5
+    for direction in (normal(*phi.shape) for _ in range(2)):
+        outputs = (network(trained(phi + s * step * direction), inputs) for s in (1, -1))
+        slope = torch.sub(*(task(y_hat) for y_hat in outputs)) / (2 * step)
+        assert_close(found @ direction, slope, rtol=1e-4, atol=1e-8)
+
+
+def test_gradient_of_a_loss_of_predictions_is_that_by_autograd():
+    network = MLP((3, 4, 2))
+    theta, inputs = network.init(generator(), torch.float64), draws()(5, 3)
+    value, found = loss_gradient(network, theta, inputs, lambda y_hat: y_hat.exp().mean())
+    expected = torch.func.grad(lambda t: network(t, inputs).exp().mean())(theta)
+    assert_close(value, network(theta, inputs).exp().mean())
+    assert_close(found, expected)
+
+
+def weighted_problem(network):
+    metric = TaskMet(form="full", hidden=(3,)).metric(3, 2)
+    normal = draws()
+    problem = PredictionProblem(network, metric, normal(20, 3), normal(20, 2))
+    return problem, draw_metric(metric)
+
+
+def test_prediction_gradient_is_that_by_autograd():
+    problem, phi = weighted_problem(MLP((3, 4, 2)))
+    theta = problem.network.init(generator(), torch.float64)
+    expected = torch.func.grad(lambda t: problem.loss(t, phi))(theta)
+    assert_close(prediction_gradient(problem, theta, phi), expected)
+
+
+def test_closed_form_is_the_minimum_that_newton_finds_and_adam_goes_to():
+    problem, phi = weighted_problem(MLP((3, 2)))
+    start = Progress.start(problem.network.init(generator(), torch.float64))
+    found = ClosedForm()(problem, phi, start).parameters
+    assert_close(found, minimum(lambda t: problem.loss(t, phi), start.parameters))
+    descended = AdamFit(3_000, 1e-2)(problem, phi, start).parameters
+    assert_close(descended, found, rtol=0, atol=1e-4)
+
+
+def test_a_warm_start_goes_on_where_the_last_fit_ended():
+    problem, phi = weighted_problem(MLP((3, 4, 2)))
+    start = Progress.start(problem.network.init(generator(), torch.float64))
+    half = AdamFit(5)
+    twice, once = half(problem, phi, half(problem, phi, start)), AdamFit(10)(problem, phi, start)
+    assert_close(twice.parameters, once.parameters)
+
+
+def test_closed_form_refuses_a_model_that_is_not_linear():
+    problem, phi = weighted_problem(MLP((3, 4, 2)))
+    start = Progress.start(problem.network.init(generator(), torch.float64))
+    with pytest.raises(ValueError, match=r"linear in their parameters.* use AdamFit"):
+        ClosedForm()(problem, phi, start)
+
+
+def competing_targets():
+    """One slope for two targets that disagree, of which the task is about the second."""
+    inputs = draws()(50, 1)
+    return inputs, torch.cat([inputs, -inputs], 1), ModuleNetwork(OneSlope())
+
+
+class OneSlope(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.slope = nn.Parameter(torch.zeros(1))
+
+    def forward(self, inputs):
+        return (self.slope * inputs).expand(-1, 2)
+
+
+def test_the_metric_comes_to_weigh_what_the_task_is_about():
+    inputs, targets, network = competing_targets()
+    trainer = BilevelTrainer(
+        network=network,
+        metric=UnconditionalMetric(Diagonal(2)),
+        inner=ClosedForm(),
+        hypergradient=EXACT,
+        learning_rate=0.1,
+    )
+    task = Task(inputs, lambda y_hat: mse_loss(y_hat[:, 1], targets[:, 1]))
+    found = trainer.train(inputs, targets, task, generator=generator())
+    first, last = found.log[0], found.log[-1]
+    assert first["task_loss"] == pytest.approx(inputs.square().mean().item())
+    assert last["task_loss"] < 0.01 * first["task_loss"]
+    weights = trainer.metric.weights(found.metric_parameters, inputs)
+    assert weights[1] > 10 * weights[0]
+    assert last["solver_residual"] < 1e-6
+    assert last["inner_gradient"] < 1e-8
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ({"inputs": torch.zeros(3)}, r"must be matrices .* \(3,\)"),
+        ({"loss": lambda y_hat: y_hat.square()}, r"must be a scalar.* got shape \(50, 2\)"),
+        ({"loss": lambda y_hat: y_hat.argmax().float()}, "cannot be differentiated .* smoothly"),
+    ],
+)
+def test_data_that_do_not_fit_are_refused_in_one_sentence(options, complaint):
+    inputs, targets, network = competing_targets()
+    trainer = BilevelTrainer(network=network, metric=UnconditionalMetric(Diagonal(2)))
+    task = Task(inputs, options.get("loss", lambda y_hat: y_hat.mean()))
+    with pytest.raises(ValueError, match=complaint):
+        trainer.train(options.get("inputs", inputs), targets, task, generator=generator())
+
+
+def test_a_loss_that_is_not_finite_ends_the_training():
+    inputs, targets, network = competing_targets()
+    trainer = BilevelTrainer(network=network, metric=UnconditionalMetric(Diagonal(2)))
+    task = Task(inputs, lambda y_hat: y_hat.sum() * torch.nan)
+    with pytest.raises(FloatingPointError, match=r"loss is nan .* lower the learning rate"):
+        trainer.train(inputs, targets, task, generator=generator())
+
+
+@pytest.mark.parametrize(
+    "build",
+    [lambda: AdamFit(0), lambda: Descent(-1.0), lambda: Descent(check_every=0)],
+)
+def test_training_that_goes_nowhere_is_refused(build):
+    with pytest.raises(ValueError, match="at least one step and a positive"):
+        build()
+
+
+@pytest.mark.parametrize("page", ["decision.md"])
+def test_the_code_in_the_documentation_runs_and_does_what_it_says(page):
+    text = (Path(__file__).parents[2] / "docs" / page).read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    assert sum(bool(line) for line in code.splitlines()) <= 30
+    names: dict[str, object] = {}
+    exec(code, names)
+    assert names["after"] < names["before"]
