@@ -8,7 +8,7 @@ from .config import AgentConfig, MLEConfig
 
 
 class MLE(ModelBasedAlgorithm):
-    """Model-based soft Q-learning with the mean squared error as the model's loss.
+    """Model-based learning of a soft value with the mean squared error as the model's loss.
 
     The update is `ModelBasedUpdate` as it stands: the model, then the critic in the model.
     """

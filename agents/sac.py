@@ -66,7 +66,7 @@ class SoftActorCritic:
         return ActionValueLinearization(self.network.linearize(parameters, inputs))
 
     def act(self, policy: Tensor, observations: Tensor, noise: Tensor) -> "DrawnAction":
-        """A = tanh(μ + σ ε) and log π(a | s)."""
+        """The action tanh(μ + σ ε) and its log π(a | s)."""
         return DrawnAction(self.actor.linearize(policy[..., :-1], observations), noise)
 
     def linearize_value(
@@ -171,7 +171,7 @@ class ValueOfPolicy:
         self.outputs = values.amin(0) - temperature * drawn.log_probabilities
 
     def input_vjp(self, cotangent: Tensor) -> Tensor:
-        """C ∂V/∂s, through the critic and through the action: (B,) → (B, n)."""
+        """The product c ∂V/∂s, through the critic and through the action: (B,) → (B, n)."""
         observations, actions = self._critic_vjp(cotangent)
         return observations + self.drawn.input_vjp(actions, -self.temperature * cotangent)
 
@@ -181,7 +181,7 @@ class ValueOfPolicy:
         return self.drawn.vjp(actions, -self.temperature * cotangent)
 
     def _critic_vjp(self, cotangent: Tensor) -> tuple[Tensor, Tensor]:
-        """C ∂ min_j Q_j in s and in a."""
+        """The product of c with the gradient of min_j Q_j in s and in a."""
         inputs = self._network.input_vjp((cotangent * self._share).unsqueeze(-1)).sum(0)
         width = self.drawn.actions.shape[-1]
         return inputs[..., :-width], inputs[..., -width:]

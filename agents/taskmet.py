@@ -14,7 +14,7 @@ FORMS: dict[str, type[Diagonal] | type[Cholesky]] = {"diagonal": Diagonal, "full
 
 
 class TaskMet(ModelBasedAlgorithm):
-    """Model-based soft Q-learning with task-driven metric learning (arXiv 2312.05250)."""
+    """Model-based learning of a soft value with task-driven metric learning (arXiv 2312.05250)."""
 
     config_class: ClassVar[type[AgentConfig]] = TaskMetConfig
     config: TaskMetConfig

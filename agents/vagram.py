@@ -34,7 +34,7 @@ class VaGraMUpdate(ModelBasedUpdate):
 
 
 class VaGraM(ModelBasedAlgorithm):
-    """Model-based soft Q-learning whose model is fitted where the value is sensitive."""
+    """Model-based learning of a soft value whose model is fitted where the value is sensitive."""
 
     config_class: ClassVar[type[AgentConfig]] = VaGraMConfig
 

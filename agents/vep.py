@@ -41,7 +41,7 @@ class VEPUpdate(ModelBasedUpdate):
 
 
 class VEP(ModelBasedAlgorithm):
-    """Model-based soft Q-learning with a value-equivalent model."""
+    """Model-based learning of a soft value with a value-equivalent model."""
 
     config_class: ClassVar[type[AgentConfig]] = VEPConfig
 

@@ -207,7 +207,7 @@ def test_policies_of_a_population_learn_apart():
             assert_close(one[index], other)
 
 
-def test_only_the_fitting_critic_learns_a_temperature_from_its_start():
+def test_the_temperature_starts_as_given_and_impossible_critics_are_refused():
     assert_close(PSI[-1].exp(), torch.tensor(ALPHA, dtype=torch.float64))
     with pytest.raises(ValueError, match="temperature must be positive; got 0"):
         SoftActorCritic(CRITIC.network, CRITIC.actor, temperature=0.0)

@@ -55,7 +55,8 @@ class StudyCommand:
     """Only these of the kinds of data of the study `decision`."""
 
     jobs: int | None = None
-    """Runs at a time; as many as processor cores if not given."""
+    """Runs at a time; as many as processor cores if not given. On a Ray cluster that is there
+    already, as many as it has cores."""
 
     executor: Literal["local", "ray"] = "local"
     """Where runs are trained: in processes of this machine, or on the Ray cluster at RAY_ADDRESS

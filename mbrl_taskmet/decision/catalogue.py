@@ -1,6 +1,7 @@
 """The published tasks by name, and how each method is set for them.
 
-The settings were chosen on data and model seeds from 100 up.
+The settings were chosen on data and model seeds from 100 up. Portfolio has one set of days only, so
+that its settings were chosen on the days that are reported.
 """
 
 from collections.abc import Callable, Mapping

@@ -19,6 +19,7 @@ from mbrl_taskmet.decision import (
     loss_of,
     measure,
     normalized_decision_quality,
+    portfolio,
 )
 from mbrl_taskmet.decision.budget import REGIMES
 from mbrl_taskmet.decision.portfolio import price_features, risk
@@ -141,10 +142,19 @@ def test_portfolio_predicts_tomorrow_from_today_and_before():
     assert_close(train.aux[0], expected.float(), rtol=1e-4, atol=1e-4)
 
 
-def test_features_of_a_day_do_not_look_ahead():
-    prices = load_prices("sp500")[:400]
-    changed = torch.cat([prices[:380], prices[380:] * 2])
-    assert_close(price_features(prices[:380]), price_features(changed[:380]))
+def test_features_of_a_day_do_not_look_ahead(monkeypatch):
+    """Instance i is day 365 + i: prices that differ from day 1065 on show from instance 700 on."""
+    prices = load_prices("sp500")
+    changed = prices.clone()
+    changed[365 + 700 :, ::2] *= 1.5
+
+    def features(shown):
+        monkeypatch.setattr(portfolio, "load_prices", lambda name: shown)
+        return torch.cat([part.features for part in Portfolio().split()])
+
+    before, after = features(prices), features(changed)
+    assert torch.equal(after[:700], before[:700])
+    assert not torch.isclose(after[700], before[700]).all()
 
 
 def test_a_stock_that_stands_still_is_correlated_with_none():
