@@ -28,7 +28,7 @@ class OMDUpdate(TaskGradientUpdate):
 
 
 class OMD(ModelBasedAlgorithm):
-    """Model-based learning of a soft value whose model minimises the task loss by implicit gradients."""
+    """Model-based learning of a soft value whose model minimises the task loss itself."""
 
     config_class: ClassVar[type[AgentConfig]] = OMDConfig
     config: OMDConfig

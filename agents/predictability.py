@@ -8,7 +8,7 @@ from .config import AgentConfig, PredictabilityConfig
 
 
 class Predictability(ModelBasedAlgorithm):
-    """Model-based learning of a soft value that gates and weighs each dimension by its prediction error.
+    """Model-based learning of a soft value, each dimension gated and weighed by its error.
 
     The baseline to beat on independent noise: it has no bilevel step and knows nothing of the task.
     """

@@ -106,7 +106,7 @@ class ValueOfState:
         self.outputs = soft_value(network.outputs, temperature)
 
     def input_vjp(self, cotangent: Tensor) -> Tensor:
-        """The product c ∂V/∂s, (B,) → (B, n): V follows the softmax of the smallest Q where j has it."""
+        """The product c ∂V/∂s, through the softmax of the smallest Q: (B,) → (B, n)."""
         values = self._network.outputs
         policy = torch.softmax(values.amin(0) / self._temperature, -1)
         weight = share_of_lowest(values) * policy
