@@ -73,7 +73,8 @@ class StudyCommand:
                 f"{did_you_mean(self.name, STUDIES)}"
             )
         check_positive(jobs=self.jobs)
-        study = self.part_of(STUDIES[self.name])
+        whole = STUDIES[self.name]
+        study = self.part_of(whole)
         path = self.results / f"{self.name}.csv"
         missing = [] if self.figure else study.missing(study.read(path))
         failures: dict[Path, Exception] = {}
@@ -100,8 +101,9 @@ class StudyCommand:
             console.print(f"{folder.name}: {error}", style="red", markup=False)
         rows = study.read(path)
         if rows:
-            console.print(study.show(rows))
-            study.picture(rows, path.with_suffix(".png"))
+            # All that the file holds, whatever part was asked for.
+            console.print(whole.show(rows))
+            whole.picture(rows, path.with_suffix(".png"))
         else:
             console.print(f"There are no results in {path}.")
         return 1 if failures else 0
@@ -132,6 +134,8 @@ class StudyCommand:
         if self.regimes is not None:
             check_choices("regime", self.regimes, study.regimes)
             study = replace(study, regimes=self.regimes)
+        if not any(study.runs()):
+            raise ValueError(f"No task of the study {study.name} has these data: choose others.")
         return study
 
     def _environments_of(self, study: Study) -> Study:
