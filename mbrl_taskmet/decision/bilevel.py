@@ -45,7 +45,7 @@ class TaskMetFit(NamedTuple):
     Attributes:
         parameters: θ, at the lowest validation loss.
         start: θ under the identity, before the metric learned: the least squares fit.
-        metric_parameters: φ, at the end.
+        metric_parameters: φ under which that θ was fitted.
         log: a row for each step of the metric: `task_loss`, `prediction_loss`, the norm of the
             `hypergradient`, the relative `solver_residual` of the solve behind it, and how far the
             inner fit is from its optimum, `inner_gradient` ‖∂_θL‖.
@@ -123,18 +123,21 @@ class BilevelTrainer:
         for _ in range(self.first_steps):
             progress = self.inner(problem, phi, progress)
         start = progress.parameters
-        best = Best(self.patience)
+        best, fitted_under = Best(self.patience), phi
         for step in range(self.steps):
             progress = self.inner(problem, phi, progress)
             gradient, row = self._hypergradient(problem, progress.parameters, phi, task)
             with torch.no_grad():
                 predictions = self.network(progress.parameters, validation.inputs)
                 row |= {"step": step, "validation_loss": validation.loss(predictions).item()}
-            if not best.goes_on(progress.parameters, row["validation_loss"], row):
+            goes_on = best.goes_on(progress.parameters, row["validation_loss"], row)
+            if best.parameters is progress.parameters:
+                fitted_under = phi
+            if not goes_on:
                 break
             phi, optimizer = adam_step(phi, gradient, optimizer, self.learning_rate)
             phi = self.metric.clamp(phi)
-        return TaskMetFit(best.parameters, start, phi, best.log)
+        return TaskMetFit(best.parameters, start, fitted_under, best.log)
 
     def _hypergradient(
         self, problem: PredictionProblem, theta: Tensor, phi: Tensor, task: Task

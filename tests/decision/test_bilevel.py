@@ -158,6 +158,21 @@ def test_the_metric_comes_to_weigh_what_the_task_is_about():
     assert last["inner_gradient"] < 1e-8
 
 
+def test_what_is_kept_was_fitted_under_the_metric_that_is_kept():
+    """The validation's optimum lies on the way, at half of the slope that the task is about."""
+    inputs, targets, network = competing_targets()
+    options = {"metric": UnconditionalMetric(Diagonal(2)), "inner": ClosedForm()}
+    trainer = BilevelTrainer(network=network, hypergradient=EXACT, learning_rate=0.1, **options)
+    task = Task(inputs, lambda y_hat: mse_loss(y_hat[:, 1], targets[:, 1]))
+    validation = Task(inputs, lambda y_hat: mse_loss(y_hat[:, 1], 0.5 * targets[:, 1]))
+    found = trainer.train(inputs, targets, task, validation, generator=generator())
+    losses = [row["validation_loss"] for row in found.log]
+    assert 0 < losses.index(min(losses)) < len(losses) - 1
+    problem = PredictionProblem(network, options["metric"], inputs, targets)
+    refitted = ClosedForm()(problem, found.metric_parameters, Progress.start(found.start))
+    assert_close(refitted.parameters, found.parameters)
+
+
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
