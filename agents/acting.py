@@ -71,6 +71,20 @@ class LearnedPolicy(BasePolicy):
         """Actions by the network's outputs of each state."""
         raise NotImplementedError
 
+    @property
+    def net_arch(self) -> tuple[int, ...]:
+        """Its hidden layers."""
+        return self._network.sizes[1:-1]
+
+    def _get_constructor_parameters(self) -> dict[str, Any]:
+        return {
+            "observation_space": self.observation_space,
+            "action_space": self.action_space,
+            "lr_schedule": self._dummy_schedule,
+            "net_arch": self.net_arch,
+            "input_scale": self._network.input_scale,
+        }
+
     def forward(self, observation: Tensor, deterministic: bool = False) -> Tensor:
         """The same as `_predict`."""
         return self._predict(observation, deterministic)

@@ -226,8 +226,7 @@ class ModelBasedAlgorithm(ReadableAlgorithm):
             self.logger.record(f"train/{name}", value)
         self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
         if self._info:
-            weights = self.metric_weights()
-            for name, weight in zip(weights.names, weights.weights, strict=True):
+            for name, weight in zip(self.dimension_names, self._mean_weights(), strict=True):
                 self.logger.record(f"metric/weight_{name}", float(weight), exclude="stdout")
         super().dump_logs()
 

@@ -41,8 +41,7 @@ class SoftQPolicy(LearnedPolicy):
         exploration_epsilon: float = 0.1,
         input_scale: float = 1.0,
     ) -> None:
-        self.net_arch = tuple(net_arch)
-        sizes = (observation_space.shape[0], *self.net_arch, int(action_space.n))
+        sizes = (observation_space.shape[0], *net_arch, int(action_space.n))
         critic = SoftQ(MLP(sizes, input_scale), temperature)
         parameters = critic.init(torch.Generator())
         super().__init__(observation_space, action_space, critic, critic.network, parameters)
@@ -84,13 +83,9 @@ class SoftQPolicy(LearnedPolicy):
 
     def _get_constructor_parameters(self) -> dict[str, Any]:
         return {
-            "observation_space": self.observation_space,
-            "action_space": self.action_space,
-            "lr_schedule": self._dummy_schedule,
-            "net_arch": self.net_arch,
+            **super()._get_constructor_parameters(),
             "temperature": self.critic.temperature,
             "exploration_epsilon": self.exploration_epsilon,
-            "input_scale": self.critic.network.input_scale,
         }
 
 
@@ -119,11 +114,10 @@ class SquashedGaussianPolicy(LearnedPolicy):
         target_entropy: float | None = None,
         input_scale: float = 1.0,
     ) -> None:
-        self.net_arch = tuple(net_arch)
         (n,), (d,) = observation_space.shape, action_space.shape
-        actor = MLP((n, *self.net_arch, 2 * d), input_scale)
+        actor = MLP((n, *net_arch, 2 * d), input_scale)
         critic = SoftActorCritic(
-            MLP((n + d, *self.net_arch, 1), input_scale), actor, temperature, target_entropy
+            MLP((n + d, *net_arch, 1), input_scale), actor, temperature, target_entropy
         )
         parameters = actor.init(torch.Generator())
         super().__init__(
@@ -148,13 +142,9 @@ class SquashedGaussianPolicy(LearnedPolicy):
 
     def _get_constructor_parameters(self) -> dict[str, Any]:
         return {
-            "observation_space": self.observation_space,
-            "action_space": self.action_space,
-            "lr_schedule": self._dummy_schedule,
-            "net_arch": self.net_arch,
+            **super()._get_constructor_parameters(),
             "temperature": self.critic.temperature,
             "target_entropy": self.critic.target_entropy,
-            "input_scale": self.critic.actor.input_scale,
         }
 
 

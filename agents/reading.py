@@ -46,6 +46,12 @@ class ReadableAlgorithm(CheckedAlgorithm):
             )
         return MetricWeights(self.dimension_names, np.ones(self.num_dimensions))
 
+    def _mean_weights(self) -> FloatArray:
+        """The weights alone, shape (n,), for the log of an agent that learns."""
+        with torch.no_grad():
+            weights = self.learner.update.weights(self.learner.state, self._experience())
+        return _mean(weights)
+
     def prediction_errors(self) -> np.ndarray:
         """Mean squared error of the model's next observation in each dimension, shape (n,).
 
@@ -88,7 +94,7 @@ def read_metric(names: tuple[str, ...], learner: Learner, batch: Batch) -> Metri
     with torch.no_grad():
         weights = learner.update.weights(learner.state, batch).cpu().double()
         matrix = _mean_matrix(learner, batch)
-    mean = _array(weights.reshape(-1, len(names)).mean(0))
+    mean = _mean(weights)
     levels = weights.new_tensor(LEVELS)
     scale, std = _array(learner.state.normalizer.scale), learner.observed_std
     return MetricWeights(
@@ -114,6 +120,11 @@ def _mean_matrix(learner: Learner, batch: Batch) -> Tensor | None:
         total = matrix.sum(0) if total is None else total + matrix.sum(0)
     assert total is not None
     return total / len(inputs)
+
+
+def _mean(weights: Tensor) -> FloatArray:
+    """Of weights by transition, or of one set of them: (…, n) → (n,)."""
+    return _array(weights.double().reshape(-1, weights.shape[-1]).mean(0))
 
 
 def _array(tensor: Tensor) -> FloatArray:

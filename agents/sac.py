@@ -16,12 +16,14 @@ from mbrl_taskmet.critic import share_of_lowest
 from mbrl_taskmet.networks import MLP, Linearization, MLPLinearization
 from mbrl_taskmet.train_state import Info
 
+from .ensemble import Ensemble
+
 LOG_STD_RANGE = (-20.0, 2.0)
 """Within which log σ is kept, as in Stable-Baselines3."""
 
 
 @dataclass(frozen=True)
-class SoftActorCritic:
+class SoftActorCritic(Ensemble):
     """An ensemble of soft Q-functions of state and action, and a squashed Gaussian policy.
 
     The policy's ψ is the actor's parameters, and log α behind them.
@@ -42,16 +44,6 @@ class SoftActorCritic:
     temperature: float = 1.0
     target_entropy: float | None = None
     num_critics: int = 2
-
-    def __post_init__(self) -> None:
-        if self.temperature <= 0:
-            raise ValueError(f"The temperature must be positive; got {self.temperature}.")
-        if self.num_critics < 1:
-            raise ValueError(f"There must be at least one critic; got {self.num_critics}.")
-
-    def init(self, generator: torch.Generator, dtype: torch.dtype = torch.float32) -> Tensor:
-        """Draw ω, shape (J, P)."""
-        return torch.stack([self.network.init(generator, dtype) for _ in range(self.num_critics)])
 
     def init_policy(self, generator: torch.Generator, dtype: torch.dtype = torch.float32) -> Tensor:
         """Draw the actor's parameters; log α is where it begins."""

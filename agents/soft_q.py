@@ -13,9 +13,11 @@ from mbrl_taskmet.losses import soft_value
 from mbrl_taskmet.networks import MLP, MLPLinearization
 from mbrl_taskmet.train_state import Info
 
+from .ensemble import Ensemble
+
 
 @dataclass(frozen=True)
-class SoftQ:
+class SoftQ(Ensemble):
     """An ensemble of soft Q-functions on one-hot actions.
 
     Attributes:
@@ -30,16 +32,6 @@ class SoftQ:
     network: MLP
     temperature: float = 0.01
     num_critics: int = 2
-
-    def __post_init__(self) -> None:
-        if self.temperature <= 0:
-            raise ValueError(f"The temperature must be positive; got {self.temperature}.")
-        if self.num_critics < 1:
-            raise ValueError(f"There must be at least one critic; got {self.num_critics}.")
-
-    def init(self, generator: torch.Generator, dtype: torch.dtype = torch.float32) -> Tensor:
-        """Draw ω, shape (J, P)."""
-        return torch.stack([self.network.init(generator, dtype) for _ in range(self.num_critics)])
 
     def action_values(self, parameters: Tensor, observations: Tensor) -> Tensor:
         """Q_j(s, ·): (J, P), (B, n) → (J, B, A)."""

@@ -37,14 +37,15 @@ class Weights:
         runs = find_runs(self.run_folder)
         if self.rows < 0:
             raise ValueError("--rows must not be negative.")
+        found = mean_weights(runs)
         if self.json:
-            print(json.dumps(mean_weights(runs).as_dict(), indent=2))
+            print(json.dumps(found.as_dict(), indent=2))
         else:
-            show_weights(runs, console, self.rows)
+            _print(found, len(runs), console, self.rows)
         if self.png is not None:
             names, timesteps, weights = _mean_course(runs)
             self.png.parent.mkdir(parents=True, exist_ok=True)
-            draw_weights(names, timesteps, weights, self.png, found=mean_weights(runs))
+            draw_weights(names, timesteps, weights, self.png, found=found)
         return 0
 
 
@@ -56,8 +57,12 @@ def show_weights(runs: Sequence[RunFolder], console: Console, rows: int = 20) ->
         console: where to.
         rows: dimensions to show; 0 for all.
     """
-    table = mean_weights(runs).table(rows or None)
-    table.title = "Learned weights" if len(runs) == 1 else f"Weights, mean of {len(runs)} runs"
+    _print(mean_weights(runs), len(runs), console, rows)
+
+
+def _print(found: MetricWeights, num_runs: int, console: Console, rows: int) -> None:
+    table = found.table(rows or None)
+    table.title = "Learned weights" if num_runs == 1 else f"Weights, mean of {num_runs} runs"
     console.print(table)
 
 
