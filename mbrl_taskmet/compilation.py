@@ -68,6 +68,9 @@ class CompiledFunction:
             options={
                 # A wrapper in C++ instead of Python halves the time between kernels.
                 "cpp_wrapper": True,
+                # The one pattern it finds makes a product and its bias one call, which first copies
+                # the bias into every row; apart, the bias joins the loop that follows.
+                "pattern_matcher": False,
                 # The signature above stands for torch's own guards, which take a tenth of a
                 # millisecond: the function depends on nothing else.
                 "guard_filter_fn": torch.compiler.skip_all_guards_unsafe,

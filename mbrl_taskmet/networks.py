@@ -8,9 +8,9 @@ that solvers and optimisers are plain linear algebra.
 """
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -183,7 +183,7 @@ class MLP:
         layers[0][: self.sizes[0] * self.sizes[1]] *= self.input_scale
         return torch.cat(layers)
 
-    def layers(self, parameters: Tensor) -> tuple[Tensor, ...]:
+    def matrices(self, parameters: Tensor) -> tuple[Tensor, ...]:
         """Views of the parameters as matrices: (…, P) → (…, fan_in + 1, fan_out) each."""
         parts = torch.split(parameters, [i * o for i, o in self.shapes], -1)
         return tuple(p.view(*p.shape[:-1], *s) for p, s in zip(parts, self.shapes, strict=True))
@@ -200,40 +200,33 @@ class MLP:
 class MLPLinearization:
     """The linearisation of an `MLP`: matrix products on cached activations.
 
-    With a_l the activations below layer l (a one appended for the bias), W_l its matrix and M_l
-    the mask of the active units above it, forward mode is żₗ = aₗ Ẇₗ + (ȧₗ) Wₗ, ȧₗ₊₁ = Mₗ ∘ żₗ,
-    and reverse mode is dₗ₋₁ = (dₗ Wₗᵀ) ∘ Mₗ₋₁ with the gradients aₗᵀ dₗ.
+    With aₗ the activations below layer l, Wₗ its weights, bₗ its biases and Mₗ the mask of the
+    active units above it, forward mode is żₗ = aₗ Ẇₗ + ḃₗ + ȧₗ Wₗ, ȧₗ₊₁ = Mₗ ∘ żₗ, and reverse mode
+    is dₗ₋₁ = (dₗ Wₗᵀ) ∘ Mₗ₋₁ with the gradients aₗᵀ dₗ of Wₗ and Σ_b dₗ of bₗ.
     """
 
     def __init__(self, network: MLP, parameters: Tensor, inputs: Tensor) -> None:
         self._network = network
-        self._layers = network.layers(parameters)
-        self._activations: list[Tensor] = []
+        self._layers = _layers(network.matrices(parameters))
         self._masks: list[Tensor] = []
-        hidden = inputs
+        self._activations = [inputs]
         for layer in self._layers[:-1]:
-            hidden = torch.relu(self._push(hidden) @ layer)
-            self._masks.append(hidden > 0)
-        self.outputs = self._push(hidden) @ self._layers[-1]
-
-    def _push(self, hidden: Tensor) -> Tensor:
-        self._activations.append(nn.functional.pad(hidden, (0, 1), value=1.0))
-        return self._activations[-1]
+            self._activations.append(torch.relu(layer(self._activations[-1])))
+            self._masks.append(self._activations[-1] > 0)
+        self.outputs = self._layers[-1](self._activations[-1])
 
     def jvp(self, tangent: Tensor) -> Tensor:
         """J u: (…, P) → (…, B, outputs)."""
-        return self._forward_tangents(self._network.layers(tangent))[-1]
+        return self._forward_tangents(_layers(self._network.matrices(tangent)))[-1]
 
     def vjp(self, cotangent: Tensor) -> Tensor:
         """Jᵀ c: (…, B, outputs) → (…, P)."""
-        gradients = [
-            a.mT @ d for a, d in zip(self._activations, self._cotangents(cotangent), strict=True)
-        ]
-        return _flat(gradients)
+        cotangents = self._cotangents(cotangent)
+        return _flat(map(_layer_vjp, self._activations, cotangents))
 
     def input_vjp(self, cotangent: Tensor) -> Tensor:
         """(∂f/∂x)ᵀ c: (…, B, outputs) → (…, B, inputs)."""
-        return self._cotangents(cotangent)[0] @ self._layers[0][..., :-1, :].mT
+        return self._cotangents(cotangent)[0] @ self._layers[0].weights.mT
 
     def input_agreement(self, cotangent: Tensor) -> Tensor:
         """mean_b[x̄_jb ∘ x̄_kb] over pairs j ≠ k of an ensemble: (J, B, outputs) → (inputs,).
@@ -243,28 +236,27 @@ class MLPLinearization:
         the inputs.
         """
         above = self._cotangents(cotangent)[0]
-        first = self._layers[0][..., :-1, :]
+        first = self._layers[0].weights
         pairs = list(itertools.combinations(range(len(above)), 2))
         sums = [((first[j] @ (above[j].mT @ above[k])) * first[k]).sum(-1) for j, k in pairs]
         return torch.stack(sums).mean(0) / cotangent.shape[-2]
 
     def curvature_vjp(self, tangent: Tensor, cotangent: Tensor) -> Tensor:
         """∇_θ⟨c, J(θ) u⟩: the directional derivative of `vjp` with its cotangent held fixed."""
-        layer_tangents = self._network.layers(tangent)
+        layer_tangents = _layers(self._network.matrices(tangent))
         hidden_tangents = self._forward_tangents(layer_tangents)[:-1]
         cotangents = self._cotangents(cotangent)
-        gradients: list[Tensor] = []
+        gradients: list[tuple[Tensor, Tensor]] = []
         cotangent_dot = torch.zeros_like(cotangent)
         for index in reversed(range(len(self._layers))):
-            gradient = self._activations[index].mT @ cotangent_dot
+            gradient, bias_gradient = _layer_vjp(self._activations[index], cotangent_dot)
             if index > 0:
-                hidden_dot = nn.functional.pad(hidden_tangents[index - 1], (0, 1))
-                gradient = gradient + hidden_dot.mT @ cotangents[index]
+                gradient = gradient + hidden_tangents[index - 1].mT @ cotangents[index]
                 cotangent_dot = self._masks[index - 1] * (
-                    cotangent_dot @ self._layers[index][..., :-1, :].mT
-                    + cotangents[index] @ layer_tangents[index][..., :-1, :].mT
+                    cotangent_dot @ self._layers[index].weights.mT
+                    + cotangents[index] @ layer_tangents[index].weights.mT
                 )
-            gradients.insert(0, gradient)
+            gradients.insert(0, (gradient, bias_gradient))
         return _flat(gradients)
 
     def gauss_newton(self, weigh: Rows) -> Callable[[Tensor], Tensor]:
@@ -276,38 +268,40 @@ class MLPLinearization:
         """
         if len(self._layers) == 1:
             return lambda tangent: self.vjp(weigh(self.jvp(tangent)))
-        activations, last = self._activations[-1], self._layers[-1][..., :-1, :]
+        # With a one for the bias, so that the last layer is one matrix.
+        activations = nn.functional.pad(self._activations[-1], (0, 1), value=1.0)
+        last = self._layers[-1].weights
         last_weighed = weigh(last)
         between_units = last @ last_weighed.mT
         between_activations = activations.mT @ activations
 
         def product(tangent: Tensor) -> Tensor:
-            tangents = self._network.layers(tangent)
-            hidden = self._hidden_tangents(tangents)[-1]
+            *tangents, last_tangent = self._network.matrices(tangent)
+            hidden = self._hidden_tangents(_layers(tangents))[-1]
             outer = activations.mT @ hidden @ last_weighed
-            last_gradient = outer + between_activations @ weigh(tangents[-1])
-            below = hidden @ between_units + activations @ (tangents[-1] @ last_weighed.mT)
+            last_gradient = outer + between_activations @ weigh(last_tangent)
+            below = hidden @ between_units + activations @ (last_tangent @ last_weighed.mT)
             cotangents = self._hidden_cotangents(below)
-            gradients = [a.mT @ d for a, d in zip(self._activations, cotangents, strict=False)]
-            return _flat([*gradients, last_gradient])
+            gradients = map(_layer_vjp, self._activations, cotangents)
+            return _flat([*gradients, (last_gradient,)])
 
         return product
 
-    def _forward_tangents(self, tangents: Sequence[Tensor]) -> list[Tensor]:
+    def _forward_tangents(self, tangents: Sequence["Layer"]) -> list[Tensor]:
         """The tangent above each layer."""
         hidden = self._hidden_tangents(tangents)
-        above = self._activations[-1] @ tangents[-1]
+        above = tangents[-1](self._activations[-1])
         if hidden:
-            above = above + hidden[-1] @ self._layers[-1][..., :-1, :]
+            above = above + hidden[-1] @ self._layers[-1].weights
         return [*hidden, above]
 
-    def _hidden_tangents(self, tangents: Sequence[Tensor]) -> list[Tensor]:
+    def _hidden_tangents(self, tangents: Sequence["Layer"]) -> list[Tensor]:
         """The tangent above each hidden layer, after its rectifier."""
         found: list[Tensor] = []
         for index, mask in enumerate(self._masks):
-            above = self._activations[index] @ tangents[index]
+            above = tangents[index](self._activations[index])
             if found:
-                above = above + found[-1] @ self._layers[index][..., :-1, :]
+                above = above + found[-1] @ self._layers[index].weights
             found.append(above * mask)
         return found
 
@@ -315,16 +309,44 @@ class MLPLinearization:
         """The cotangent above each layer, before its rectifier."""
         if len(self._layers) == 1:
             return [cotangent]
-        below = cotangent @ self._layers[-1][..., :-1, :].mT
+        below = cotangent @ self._layers[-1].weights.mT
         return [*self._hidden_cotangents(below), cotangent]
 
     def _hidden_cotangents(self, cotangent: Tensor) -> list[Tensor]:
         """The cotangent above each hidden layer, before its rectifier, from that below the last."""
         found = [cotangent * self._masks[-1]]
         for layer, mask in zip(self._layers[-2:0:-1], self._masks[-2::-1], strict=True):
-            found.insert(0, (found[0] @ layer[..., :-1, :].mT) * mask)
+            found.insert(0, (found[0] @ layer.weights.mT) * mask)
         return found
 
 
-def _flat(gradients: Sequence[Tensor]) -> Tensor:
-    return torch.cat([g.flatten(-2) for g in gradients], -1)
+class Layer(NamedTuple):
+    """A layer's matrix, split.
+
+    The biases are added, rather than multiplied by a column of ones in the inputs: to append one
+    copies all inputs into rows of odd length, an eighth of an update at 512 distractors.
+
+    Attributes:
+        weights: shape (…, fan_in, fan_out).
+        biases: shape (…, 1, fan_out).
+    """
+
+    weights: Tensor
+    biases: Tensor
+
+    def __call__(self, inputs: Tensor) -> Tensor:
+        """What it makes of its inputs: (…, B, fan_in) → (…, B, fan_out)."""
+        return inputs @ self.weights + self.biases
+
+
+def _layers(matrices: Iterable[Tensor]) -> list[Layer]:
+    return [Layer(*torch.split(matrix, [matrix.shape[-2] - 1, 1], -2)) for matrix in matrices]
+
+
+def _layer_vjp(inputs: Tensor, cotangent: Tensor) -> tuple[Tensor, Tensor]:
+    """The gradients in a layer's weights and biases for the cotangent of what it makes."""
+    return inputs.mT @ cotangent, cotangent.sum(-2, keepdim=True)
+
+
+def _flat(gradients: Iterable[Sequence[Tensor]]) -> Tensor:
+    return torch.cat([part.flatten(-2) for layer in gradients for part in layer], -1)

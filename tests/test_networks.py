@@ -39,7 +39,7 @@ def draw_point(network, inputs, outputs, leading=()):
 def sequential(mlp, theta):
     """The same perceptron of `torch.nn`."""
     layers = []
-    for matrix in mlp.layers(theta):
+    for matrix in mlp.matrices(theta):
         linear = nn.Linear(len(matrix) - 1, matrix.shape[1], dtype=torch.float64)
         with torch.no_grad():
             linear.weight.copy_(matrix[:-1].T)
@@ -112,7 +112,7 @@ def test_unit_at_rest_passes_no_gradient_as_in_torch():
 def test_initial_weights_fill_the_interval_that_torch_draws_from():
     mlp = MLP((16, 400, 25))
     theta = mlp.init(generator())
-    for matrix, fan_in in zip(mlp.layers(theta), (16, 400), strict=True):
+    for matrix, fan_in in zip(mlp.matrices(theta), (16, 400), strict=True):
         scaled = matrix * fan_in**0.5
         assert scaled.abs().max() <= 1
         assert scaled.min() < -0.99
@@ -124,8 +124,8 @@ def test_initial_weights_fill_the_interval_that_torch_draws_from():
 
 def test_the_input_scale_is_that_of_the_first_layers_weights_alone():
     plain, scaled = MLP((16, 7, 5)), MLP((16, 7, 5), input_scale=0.25)
-    first, *others = plain.layers(plain.init(generator()))
-    scaled_first, *scaled_others = scaled.layers(scaled.init(generator()))
+    first, *others = plain.matrices(plain.init(generator()))
+    scaled_first, *scaled_others = scaled.matrices(scaled.init(generator()))
     assert_close(scaled_first[:-1], 0.25 * first[:-1])
     assert torch.equal(scaled_first[-1], first[-1])
     assert all(map(torch.equal, others, scaled_others))

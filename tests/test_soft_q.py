@@ -30,7 +30,7 @@ def tied(omega):
 def half_tied(omega):
     """Critics that agree on one action only: the last layer's columns are the actions."""
     omega = tied(omega).clone()
-    CRITIC.network.layers(omega)[-1][1, :, 0] += 0.1
+    CRITIC.network.matrices(omega)[-1][1, :, 0] += 0.1
     return omega
 
 

@@ -110,7 +110,7 @@ def test_a_metric_that_shuts_a_dimension_out_is_not_fitted_there(make_agent):
     agent.learn(60)
     moments = agent.learner.state.model_optimizer.first_moment
     (*_, last), _ = (
-        network.layers(parameters)
+        network.matrices(parameters)
         for network, parameters in zip(
             (agent.learner.update.model.dynamics, agent.learner.update.model.reward),
             agent.learner.update.model.split(moments),

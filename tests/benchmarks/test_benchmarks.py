@@ -19,7 +19,7 @@ def fill(modules, networks, parameters):
     """Copy flat parameters into the linear layers of some perceptrons."""
     for module, network, vector in zip(modules, networks, parameters, strict=True):
         linear = [layer for layer in module if isinstance(layer, torch.nn.Linear)]
-        for layer, matrix in zip(linear, network.layers(vector), strict=True):
+        for layer, matrix in zip(linear, network.matrices(vector), strict=True):
             layer.weight.data = matrix[:-1].T.clone()
             layer.bias.data = matrix[-1].clone()
 
@@ -83,7 +83,7 @@ def test_matrix_products_are_counted_by_shape_and_copies():
     parameters = torch.zeros(2, network.num_parameters)
     with MatrixProducts() as products:
         network(parameters, torch.zeros(2, 11, 5))
-    assert products.shapes == {(2, 11, 6, 7): 1, (2, 11, 8, 3): 1}
+    assert products.shapes == {(2, 11, 5, 7): 1, (2, 11, 7, 3): 1}
 
 
 def test_the_limit_counts_two_operations_for_each_multiplication():
