@@ -87,6 +87,7 @@ def curves(study: Study, rows: Sequence[Row]) -> list[Curves]:
 
 def summary_table(study: Study, rows: Sequence[Row]) -> Table:
     """Final performance, area under the curve and separation at the end of each variant."""
+    ranked = "ranking_auc" in study.columns
     table = Table(
         ", ".join(study.panel),
         "variant",
@@ -95,7 +96,7 @@ def summary_table(study: Study, rows: Sequence[Row]) -> Table:
         "area under the curve (IQM, 95 %)",
         "worst seed",
         "real / distractor weight (median)",
-        "ranking AUC (worst seed)",
+        *["ranking AUC (worst seed)"] * ranked,
         title=study.question,
     )
     for group in curves(study, rows):
@@ -108,7 +109,7 @@ def summary_table(study: Study, rows: Sequence[Row]) -> Table:
             _interval(summarize(area[None])),
             f"{group.final.min():.0f}",
             f"{np.median(group.ratios[:, -1]):.1f}",
-            f"{group.aucs[:, -1].min():.3f}",
+            *[f"{group.aucs[:, -1].min():.3f}"] * ranked,
         )
     return table
 
