@@ -23,7 +23,7 @@ NOISY_IDS = {
 
 
 def register_noisy_ids() -> None:
-    """Register :data:`NOISY_IDS`, with the time limits and reward thresholds of their bases."""
+    """Register `NOISY_IDS`, with the time limits and reward thresholds of their bases."""
     for noisy_id, base_id in NOISY_IDS.items():
         base = gym.spec(base_id)
         gym.register(
@@ -45,10 +45,10 @@ def make_registered(
     """Entry point of the registered ids.
 
     Args:
-        base_id: The environment that gets the distractors.
-        num_distractors: Number of distractor dimensions.
-        render_mode: As in :func:`gymnasium.make`.
-        **distractors: Other arguments of :class:`DistractorWrapper`.
+        base_id: the environment that gets the distractors.
+        num_distractors: number of distractor dimensions.
+        render_mode: as in `gymnasium.make`.
+        **distractors: other arguments of `DistractorWrapper`.
 
     Returns:
         The environment, without a time limit or checks: `gymnasium.make` adds those of the
@@ -75,22 +75,22 @@ def make_noisy(
     """Make any registered environment and add distractors.
 
     Args:
-        env_id: A registered id, such as ``"Acrobot-v1"``.
-        num_distractors: Number of distractor dimensions.
-        kind: As for :class:`DistractorWrapper`, like the four arguments around it.
-        noise_std: Scale of the distractors.
-        permute: Whether to scatter the distractors among the real dimensions.
-        layout_seed: Seed of all that is fixed about the distractors.
-        render_mode: As in :func:`gymnasium.make`.
-        env_kwargs: Further arguments of the environment.
-        **parameters: The kind's own parameters, such as ``autocorrelation=0.95``.
+        env_id: a registered id, such as `"Acrobot-v1"`.
+        num_distractors: number of distractor dimensions.
+        kind: as for `DistractorWrapper`, like the four arguments around it.
+        noise_std: scale of the distractors.
+        permute: whether to scatter the distractors among the real dimensions.
+        layout_seed: seed of all that is fixed about the distractors.
+        render_mode: as in `gymnasium.make`.
+        env_kwargs: further arguments of the environment.
+        **parameters: the kind's own parameters, such as `autocorrelation=0.95`.
 
     Returns:
         The environment with its distractors.
 
     Raises:
-        TypeError: As :class:`DistractorWrapper`.
-        ValueError: As :class:`DistractorWrapper`, and if no environment has this id.
+        TypeError: as `DistractorWrapper`.
+        ValueError: as `DistractorWrapper`, and if no environment has this id.
 
     Example:
         >>> env = make_noisy("Acrobot-v1", 16, "autoregressive", autocorrelation=0.9)
