@@ -15,8 +15,9 @@ from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.type_aliases import GymEnv
 from stable_baselines3.common.vec_env import VecEnv
 
+from ..returned import check_observation
 from .finite import check_experience, divergence
-from .spaces import CheckedEnv, check_spaces
+from .spaces import CheckedEnv, check_arrays, check_each, check_spaces
 
 
 class CheckedAlgorithm(OffPolicyAlgorithm):
@@ -27,7 +28,10 @@ class CheckedAlgorithm(OffPolicyAlgorithm):
     @staticmethod
     def _wrap_env(env: GymEnv, verbose: int = 0, monitor_wrapper: bool = True) -> VecEnv:
         check_spaces(env.observation_space, env.action_space)
-        if not isinstance(env, VecEnv):
+        if isinstance(env, VecEnv):
+            check_each(env)
+        else:
+            # Under the monitor, which would fail at a reward that is no number.
             env = CheckedEnv(env)
         return OffPolicyAlgorithm._wrap_env(env, verbose, monitor_wrapper)
 
@@ -49,17 +53,33 @@ class CheckedAlgorithm(OffPolicyAlgorithm):
         dones: np.ndarray,
         infos: list[dict[str, Any]],
     ) -> None:
-        assert isinstance(new_obs, np.ndarray)
+        normalizer = self._vec_normalize_env
+        seen, paid = (
+            (new_obs, reward) if normalizer is None else (normalizer.old_obs, normalizer.old_reward)
+        )
+        check_arrays(seen, paid, self._shape_of_observations, self.num_timesteps)
+        assert isinstance(seen, np.ndarray)
         # Where an episode ended, what `new_obs` holds is the first observation of the next.
         ends = [i["terminal_observation"] for i in infos if "terminal_observation" in i]
-        seen = np.concatenate([new_obs, ends]) if ends else new_obs
-        check_experience(seen, reward, self.dimension_names, self.num_timesteps)
+        if ends:
+            for end in ends:
+                check_observation(end, seen.shape[1:], self.num_timesteps)
+            seen = np.concatenate([seen, ends])
+        check_experience(seen, paid, self.dimension_names, self.num_timesteps)
         super()._store_transition(replay_buffer, buffer_action, new_obs, reward, dones, infos)
+
+    @property
+    def _shape_of_observations(self) -> tuple[int, int]:
+        """(N, n), of N environments with n dimensions."""
+        return self.n_envs, len(self.dimension_names)
 
     def _setup_learn(self, *args: Any, **kwargs: Any) -> tuple[int, BaseCallback]:
         prepared = super()._setup_learn(*args, **kwargs)
-        assert isinstance(self._last_obs, np.ndarray)
-        check_experience(self._last_obs, np.zeros(0), self.dimension_names, self.num_timesteps)
+        # As the environment returned it, before Stable-Baselines3 normalised it.
+        first = self._last_obs if self._vec_normalize_env is None else self._last_original_obs
+        check_arrays(first, None, self._shape_of_observations, self.num_timesteps)
+        assert isinstance(first, np.ndarray)
+        check_experience(first, np.zeros(0), self.dimension_names, self.num_timesteps)
         return prepared
 
     @classmethod

@@ -23,6 +23,16 @@ def check_count(name: str, value: Any) -> None:
         raise ValueError(f"{name} must not be negative, got {value}: pass 0 or more.")
 
 
+def check_flag(name: str, value: Any) -> None:
+    """Refuse what is not True or False.
+
+    Raises:
+        TypeError: if `value` is neither.
+    """
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} must be a bool, got {value!r}: pass True or False.")
+
+
 def check_real(name: str, value: Any) -> None:
     """Refuse what is not a real number.
 

@@ -9,10 +9,11 @@ import numpy as np
 from gymnasium.utils import RecordConstructorArgs
 from numpy.typing import ArrayLike, NDArray
 
+from ..returned import check_observation
 from .kinds import make_process
 from .names import dimension_names
 from .process import DistractorProcess, FloatArray, Site
-from .validation import check_count, check_non_negative
+from .validation import check_count, check_flag, check_non_negative
 
 ScalarT = TypeVar("ScalarT", bound=np.generic)
 
@@ -95,8 +96,10 @@ class DistractorWrapper(gym.Wrapper[FloatArray, Any, FloatArray, Any], RecordCon
         super().__init__(env)
         check_count("num_distractors", num_distractors)
         check_non_negative("noise_std", noise_std)
+        check_flag("permute", permute)
         check_count("layout_seed", layout_seed)
         space = _flat_box(env.observation_space)
+        self._shape, self._steps = space.shape, 0
 
         # Two streams, so that neither the kind moves the places nor the places the kind.
         layout_rng, places_rng = np.random.default_rng(layout_seed).spawn(2)
@@ -144,12 +147,15 @@ class DistractorWrapper(gym.Wrapper[FloatArray, Any, FloatArray, Any], RecordCon
     ) -> tuple[FloatArray, dict[str, Any]]:
         """Start an episode; see `gymnasium.Env.reset`. Observations have shape (n + k,)."""
         observation, info = self.env.reset(seed=seed, options=options)
+        check_observation(observation, self._shape, self._steps)
         self._state = self._process.start(self._layout, observation, self.np_random)
         return self._observe(observation), info
 
     def step(self, action: Any) -> tuple[FloatArray, SupportsFloat, bool, bool, dict[str, Any]]:
         """Take a step; see `gymnasium.Env.step`. Observations have shape (n + k,)."""
+        self._steps += 1
         observation, reward, terminated, truncated, info = self.env.step(action)
+        check_observation(observation, self._shape, self._steps)
         self._state = self._process.advance(
             self._layout, self._state, action, observation, self.np_random
         )
@@ -158,11 +164,6 @@ class DistractorWrapper(gym.Wrapper[FloatArray, Any, FloatArray, Any], RecordCon
     def _observe(self, observation: FloatArray) -> FloatArray:
         # Some environments return another type than their space's, such as integers.
         real = np.asarray(observation, dtype=self.observation_space.dtype)
-        if real.shape != self.env.observation_space.shape:
-            raise ValueError(
-                f"The environment returned an observation of shape {real.shape}: return one of "
-                f"shape {self.env.observation_space.shape}, as its observation space says."
-            )
         added = self._process.values(self._layout, self._state)
         if self._mixing is not None:
             mixed = self._mixing @ np.concatenate([real, added])
