@@ -39,6 +39,17 @@ FINITE_CHECK_INTERVAL = 100
 """Updates between two looks at whether the losses are still finite."""
 
 
+LOADABLE = (
+    "train_freq",
+    "gradient_steps",
+    "policy_kwargs",
+    "tensorboard_log",
+    "verbose",
+    "seed",
+)
+"""What can be changed at loading beside the hyperparameters."""
+
+
 class ModelBasedAlgorithm(ReadableAlgorithm):
     """A Stable-Baselines3 algorithm whose learning is a `ModelBasedUpdate`.
 
@@ -297,6 +308,17 @@ class ModelBasedAlgorithm(ReadableAlgorithm):
             reset_num_timesteps,
             progress_bar,
         )
+
+    @classmethod
+    def _settings_at_loading(cls, given: dict[str, Any]) -> dict[str, Any]:
+        if "preset" in given:
+            raise TypeError(
+                "A loaded agent has its settings: leave preset out, and change them by name, as in "
+                "gamma=0.9."
+            )
+        chosen = {name: value for name, value in given.items() if name not in LOADABLE}
+        config = configure(cls.config_class, "default", chosen)
+        return given | {name: getattr(config, name) for name in chosen}
 
     def set_parameters(self, *args: Any, **kwargs: Any) -> None:
         """Put saved parameters in place; as in Stable-Baselines3.
