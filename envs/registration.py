@@ -7,6 +7,7 @@ from typing import Any
 
 import gymnasium as gym
 
+from ..reason import reason
 from ..suggestion import did_you_mean
 from .process import DistractorProcess, FloatArray
 from .wrapper import DistractorWrapper
@@ -90,7 +91,8 @@ def make_noisy(
 
     Raises:
         TypeError: as `DistractorWrapper`.
-        ValueError: as `DistractorWrapper`, and if no environment has this id.
+        ValueError: as `DistractorWrapper`, and if no environment has this id, or its
+            constructor fails.
 
     Example:
         >>> env = make_noisy("Acrobot-v1", 16, "autoregressive", autocorrelation=0.9)
@@ -103,8 +105,17 @@ def make_noisy(
     try:
         env: gym.Env[FloatArray, Any] = gym.make(env_id, **arguments)
     except (gym.error.UnregisteredEnv, gym.error.DeprecatedEnv) as error:
+        module, _, name = env_id.rpartition(":")
+        by = f" by {module}" if module else ""
         raise ValueError(
-            f"No environment is registered as {env_id!r}.{did_you_mean(env_id, gym.registry)}"
+            f"No environment is registered{by} as {name!r}.{did_you_mean(name, gym.registry)}"
+        ) from error
+    except (gym.error.Error, ImportError, MemoryError):
+        raise  # which say what is missing
+    except Exception as error:  # whatever a constructor may raise
+        raise ValueError(
+            f"{env_id} cannot be made ({type(error).__name__}: {reason(error)}): repair its "
+            "constructor, or register an id with the arguments that it needs."
         ) from error
     return DistractorWrapper(
         env, num_distractors, kind, noise_std, permute, layout_seed, **parameters
