@@ -11,7 +11,12 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import torch
 from stable_baselines3.common.policies import BasePolicy
-from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, TrainFreq
+from stable_baselines3.common.type_aliases import (
+    GymEnv,
+    MaybeCallback,
+    TrainFreq,
+    TrainFrequencyUnit,
+)
 
 from ..batch import Batch
 from ..compilation import Compile, should_compile
@@ -32,6 +37,17 @@ NORMALIZER_INTERVAL = 100
 
 FINITE_CHECK_INTERVAL = 100
 """Updates between two looks at whether the losses are still finite."""
+
+
+LOADABLE = (
+    "train_freq",
+    "gradient_steps",
+    "policy_kwargs",
+    "tensorboard_log",
+    "verbose",
+    "seed",
+)
+"""What can be changed at loading beside the hyperparameters."""
 
 
 class ModelBasedAlgorithm(ReadableAlgorithm):
@@ -115,12 +131,9 @@ class ModelBasedAlgorithm(ReadableAlgorithm):
     @property
     def config(self) -> AgentConfig:
         """The hyperparameters in force."""
-        values = {f.name: getattr(self, f.name) for f in fields(self.config_class)}
-        # A checkpoint turns tuples into lists.
-        chosen: dict[str, Any] = {
-            k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
-        }
-        return self.config_class(**chosen)
+        return self.config_class(
+            **{f.name: getattr(self, f.name) for f in fields(self.config_class)}
+        )
 
     def _setup_model(self) -> None:
         if self.saved_by != type(self).__name__:
@@ -131,6 +144,8 @@ class ModelBasedAlgorithm(ReadableAlgorithm):
         self.policy_kwargs = {**self.policy_class.settings(config), **policy_kwargs}
         random_actions = copy.deepcopy(action_space)
         super()._setup_model()
+        self._check_rounds()
+        self.replay_buffer.check_batch(config.batch_size)
         # Kept as given, so that a configuration changed at loading is not overruled.
         self.policy_kwargs = policy_kwargs
         if self.num_timesteps > 0:
@@ -146,6 +161,24 @@ class ModelBasedAlgorithm(ReadableAlgorithm):
             self.device,
         )
         self._show_to_policy()
+
+    def _check_rounds(self) -> None:
+        """Refuse rounds of steps and updates that Stable-Baselines3 would stop at while learning.
+
+        Raises:
+            ValueError: if they have no step, or end with episodes of several environments.
+        """
+        assert isinstance(self.train_freq, TrainFreq)
+        if self.train_freq.frequency < 1:
+            raise ValueError(
+                f"train_freq must be at least 1; got {self.train_freq.frequency}: collect one step "
+                "or episode or more between two rounds of updates."
+            )
+        if self.train_freq.unit == TrainFrequencyUnit.EPISODE and self.n_envs > 1:
+            raise ValueError(
+                f"train_freq counts episodes of one environment; got {self.n_envs}: give it in "
+                "steps."
+            )
 
     def _find_dimension_names(self) -> tuple[str, ...]:
         if self.env is not None and self.env.has_attr("dimension_names"):
@@ -234,8 +267,19 @@ class ModelBasedAlgorithm(ReadableAlgorithm):
         """How many updates with a task level are ahead, of which a compilation makes a graph."""
         assert isinstance(self.train_freq, TrainFreq)
         steps = max(total_timesteps - max(self.learning_starts - self.num_timesteps, 0), 0)
-        rounds = steps // (self.n_envs * self.train_freq.frequency)
-        return steps if self.gradient_steps < 0 else rounds * self.gradient_steps
+        if self.gradient_steps < 0:
+            return steps
+        steps_a_round = self.n_envs * self.train_freq.frequency * self._longest_unit(steps)
+        return steps // steps_a_round * self.gradient_steps
+
+    def _longest_unit(self, steps: int) -> int:
+        """Steps that a unit of `train_freq` takes at most: all of them if nothing bounds them."""
+        assert isinstance(self.train_freq, TrainFreq)
+        assert self.env is not None
+        if self.train_freq.unit == TrainFrequencyUnit.STEP:
+            return 1
+        spec = self.env.get_attr("spec")[0] if self.env.has_attr("spec") else None
+        return getattr(spec, "max_episode_steps", None) or max(steps, 1)
 
     def learn(
         self,
@@ -264,6 +308,17 @@ class ModelBasedAlgorithm(ReadableAlgorithm):
             reset_num_timesteps,
             progress_bar,
         )
+
+    @classmethod
+    def _settings_at_loading(cls, given: dict[str, Any]) -> dict[str, Any]:
+        if "preset" in given:
+            raise TypeError(
+                "A loaded agent has its settings: leave preset out, and change them by name, as in "
+                "gamma=0.9."
+            )
+        chosen = {name: value for name, value in given.items() if name not in LOADABLE}
+        config = configure(cls.config_class, "default", chosen)
+        return given | {name: getattr(config, name) for name in chosen}
 
     def set_parameters(self, *args: Any, **kwargs: Any) -> None:
         """Put saved parameters in place; as in Stable-Baselines3.

@@ -12,6 +12,7 @@ from stable_baselines3.common.callbacks import BaseCallback, EvalCallback
 from stable_baselines3.common.vec_env import VecEnv
 
 from .base import ModelBasedAlgorithm
+from .finite import check_evaluation
 
 
 class WeightsCallback(BaseCallback):
@@ -115,13 +116,23 @@ class ReturnsCallback(EvalCallback):
         _write_row(self._csv, self.COLUMNS, "w")
 
     def _on_step(self) -> bool:
-        go_on = super()._on_step()
+        try:
+            go_on = super()._on_step()
+        except FloatingPointError as error:
+            raise FloatingPointError(
+                f"In the evaluation after {self.num_timesteps} steps: {error}"
+            ) from error
         if self.n_calls % self.eval_freq == 0:
             row = self._row()
             _write_row(self._csv, [row.get(column, "") for column in self.COLUMNS], "a")
             if self._checkpoint is not None:
                 self.model.save(self._checkpoint)
         return go_on
+
+    def _log_success_callback(self, locals_: dict[str, Any], globals_: dict[str, Any]) -> None:
+        """What `evaluate_policy` calls after each step of an environment."""
+        check_evaluation(locals_, globals_)
+        super()._log_success_callback(locals_, globals_)
 
     def _row(self) -> dict[str, Any]:
         returns = np.asarray(self.evaluations_results[-1])

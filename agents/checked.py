@@ -9,14 +9,19 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+import torch
 from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
+from stable_baselines3.common.save_util import open_path
 from stable_baselines3.common.type_aliases import GymEnv
 from stable_baselines3.common.vec_env import VecEnv
 
+from ..reason import reason
+from ..returned import check_observation
 from .finite import check_experience, divergence
-from .spaces import CheckedEnv, check_spaces
+from .replay import TransitionBuffer
+from .spaces import CheckedEnv, check_arrays, check_each, check_spaces
 
 
 class CheckedAlgorithm(OffPolicyAlgorithm):
@@ -27,7 +32,10 @@ class CheckedAlgorithm(OffPolicyAlgorithm):
     @staticmethod
     def _wrap_env(env: GymEnv, verbose: int = 0, monitor_wrapper: bool = True) -> VecEnv:
         check_spaces(env.observation_space, env.action_space)
-        if not isinstance(env, VecEnv):
+        if isinstance(env, VecEnv):
+            check_each(env)
+        else:
+            # Under the monitor, which would fail at a reward that is no number.
             env = CheckedEnv(env)
         return OffPolicyAlgorithm._wrap_env(env, verbose, monitor_wrapper)
 
@@ -49,38 +57,116 @@ class CheckedAlgorithm(OffPolicyAlgorithm):
         dones: np.ndarray,
         infos: list[dict[str, Any]],
     ) -> None:
-        assert isinstance(new_obs, np.ndarray)
+        normalizer = self._vec_normalize_env
+        seen, paid = (
+            (new_obs, reward) if normalizer is None else (normalizer.old_obs, normalizer.old_reward)
+        )
+        check_arrays(seen, paid, self._shape_of_observations, self.num_timesteps)
+        assert isinstance(seen, np.ndarray)
         # Where an episode ended, what `new_obs` holds is the first observation of the next.
         ends = [i["terminal_observation"] for i in infos if "terminal_observation" in i]
-        seen = np.concatenate([new_obs, ends]) if ends else new_obs
-        check_experience(seen, reward, self.dimension_names, self.num_timesteps)
+        if ends:
+            for end in ends:
+                check_observation(end, seen.shape[1:], self.num_timesteps)
+            seen = np.concatenate([seen, ends])
+        check_experience(seen, paid, self.dimension_names, self.num_timesteps)
         super()._store_transition(replay_buffer, buffer_action, new_obs, reward, dones, infos)
+
+    @property
+    def _shape_of_observations(self) -> tuple[int, int]:
+        """(N, n), of N environments with n dimensions."""
+        return self.n_envs, len(self.dimension_names)
 
     def _setup_learn(self, *args: Any, **kwargs: Any) -> tuple[int, BaseCallback]:
         prepared = super()._setup_learn(*args, **kwargs)
-        assert isinstance(self._last_obs, np.ndarray)
-        check_experience(self._last_obs, np.zeros(0), self.dimension_names, self.num_timesteps)
+        # As the environment returned it, before Stable-Baselines3 normalised it.
+        first = self._last_obs if self._vec_normalize_env is None else self._last_original_obs
+        check_arrays(first, None, self._shape_of_observations, self.num_timesteps)
+        assert isinstance(first, np.ndarray)
+        check_experience(first, np.zeros(0), self.dimension_names, self.num_timesteps)
         return prepared
 
     @classmethod
-    def load(cls, path: str | Path | io.BufferedIOBase, *args: Any, **kwargs: Any) -> Self:
-        """Load a saved agent; as in Stable-Baselines3.
+    def _settings_at_loading(cls, given: dict[str, Any]) -> dict[str, Any]:
+        """The settings to change at loading, if they make sense."""
+        raise NotImplementedError
+
+    def load_replay_buffer(
+        self, path: str | Path | io.BufferedIOBase, truncate_last_traj: bool = True
+    ) -> None:
+        """Load experience that was saved; as in Stable-Baselines3.
 
         Raises:
             FileNotFoundError: if there is no such file.
-            ValueError: if the file is damaged, holds another agent, or belongs to an environment
-                with other spaces.
+            ValueError: if the file is damaged, or holds the experience of other environments; the
+                agent then keeps its own.
         """
+        own = self.replay_buffer
+        file = open_path(path, "r", self.verbose, suffix="pkl")
         try:
-            return super().load(path, *args, **kwargs)
+            super().load_replay_buffer(file, truncate_last_traj)
+            found = self.replay_buffer
+            if not isinstance(found, TransitionBuffer):
+                raise ValueError(f"it holds a {type(found).__name__}, not a TransitionBuffer")
+            spaces = found.observation_space, found.action_space
+            if spaces != (self.observation_space, self.action_space):
+                raise ValueError(f"its spaces are {spaces[0]} and {spaces[1]}")
+            if found.n_envs != self.n_envs:
+                raise ValueError(f"it is of {found.n_envs} environments, not {self.n_envs}")
+        except Exception as error:  # a damaged file can end in any of them
+            self.replay_buffer = own
+            raise ValueError(
+                f"{path} cannot be loaded as experience of this {type(self).__name__} "
+                f"({reason(error)}): check that the file is whole, and load it into an agent with "
+                "as many environments of the same spaces."
+            ) from error
+        finally:
+            if file is not path:  # which Stable-Baselines3 leaves open where loading fails
+                file.close()
+
+    @classmethod
+    def load(
+        cls,
+        path: str | Path | io.BufferedIOBase,
+        env: GymEnv | None = None,
+        device: torch.device | str = "auto",
+        custom_objects: dict[str, Any] | None = None,
+        print_system_info: bool = False,
+        force_reset: bool = True,
+        **settings: Any,
+    ) -> Self:
+        """Load a saved agent; as in Stable-Baselines3.
+
+        Args:
+            path: of the file.
+            env: the environment to go on in.
+            device: where the learning happens.
+            custom_objects: in place of what the file holds.
+            print_system_info: whether to compare this system with that of the file.
+            force_reset: whether the environment begins anew.
+            **settings: what the constructor takes, to be changed.
+
+        Raises:
+            FileNotFoundError: if there is no such file.
+            TypeError: for a setting that does not exist.
+            ValueError: if the file is damaged, holds another agent, or belongs to an environment
+                with other spaces; or if a setting is out of range.
+        """
+        # What was given is refused by itself, so that the file is not blamed.
+        settings = cls._settings_at_loading(settings)
+        if env is not None:
+            check_spaces(env.observation_space, env.action_space)
+        options = (env, device, custom_objects, print_system_info, force_reset)
+        try:
+            return super().load(path, *options, **settings)
         except (FileNotFoundError, PermissionError):
             raise
         except Exception as error:  # a damaged file can end in any of them
             # Stable-Baselines3 meets a refused parameter with a KeyError of its own.
             refusal = error.__context__ if isinstance(error, KeyError) else None
-            reason = " ".join(str(refusal or error).split()).rstrip(".")
+            without = f"leave out {', '.join(settings)}, or " if settings else ""
             raise ValueError(
-                f"{path} cannot be loaded as {cls.__name__} here ({reason}): check that the file "
-                "is whole, and load it with the class it was saved by and an environment of the "
-                "same spaces."
+                f"{path} cannot be loaded as {cls.__name__} here ({reason(refusal or error)}): "
+                f"{without}check that the file is whole, and load it with the class it was saved "
+                "by and an environment of the same spaces."
             ) from error

@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, TypeVar, get_type_hints
 
+import numpy as np
+
 from ..compilation import Compile
 from ..hypergradient import FullHessian, HypergradientEstimator, ImplicitGradient
 from ..linear_solvers import NormalEquationCG
@@ -49,7 +51,14 @@ EXPECTED: Mapping[Any, tuple[Callable[[Any], bool], str]] = {
 
 
 def _are_sizes(value: Any) -> bool:
-    return isinstance(value, tuple | list) and all(type(v) is int and v > 0 for v in value)
+    return isinstance(value, tuple) and all(type(v) is int and v > 0 for v in value)
+
+
+def _plain(value: Any) -> Any:
+    """NumPy's scalars as Python's, and lists, as which a file has them, as tuples."""
+    if isinstance(value, tuple | list):
+        return tuple(map(_plain, value))
+    return value.item() if isinstance(value, np.generic) else value
 
 
 Preset = Literal["default", "published"]
@@ -116,6 +125,7 @@ class AgentConfig:
 
     def __post_init__(self) -> None:
         for name, kind in get_type_hints(type(self)).items():
+            object.__setattr__(self, name, _plain(getattr(self, name)))
             if kind in EXPECTED:
                 is_one, what = EXPECTED[kind]
                 self._require(name, is_one(getattr(self, name)), what)

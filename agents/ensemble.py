@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from mbrl_taskmet.networks import MLP
+from ..networks import MLP
 
 
 class Ensemble:

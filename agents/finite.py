@@ -1,6 +1,7 @@
 """A run stops at the first number that is not finite, saying which and when."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -31,6 +32,24 @@ def check_experience(
         f"The environment returned the {what} at step {step}: "
         "repair the environment, or bound what it returns."
     )
+
+
+def check_evaluation(local: Mapping[str, Any], _: Mapping[str, Any]) -> None:
+    """Refuse what an environment returned, as a callback of Stable-Baselines3's `evaluate_policy`.
+
+    Args:
+        local: its local variables after the step of one environment.
+
+    Raises:
+        FloatingPointError: if a number is not finite; the step is that of the episode.
+    """
+    index = local["i"]
+    observation = local["new_observations"][index]
+    names = getattr(local["model"], "dimension_names", None) or [
+        f"observation_{i}" for i in range(len(observation))
+    ]
+    step = local["current_lengths"][index]
+    check_experience(observation[None], np.atleast_1d(local["reward"]), names, step)
 
 
 def check_losses(losses: Mapping[str, float], updates: int, step: int) -> None:

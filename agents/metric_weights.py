@@ -34,7 +34,8 @@ class MetricWeights:
         per_std: the weight of an error of one standard deviation, λ_i (std_i / unit_i)², shape
             (n,); None where too little was observed to tell.
         per_unit: the weight of an error of one in the environment's units, λ_i / unit_i², shape
-            (n,); None if unknown.
+            (n,), whatever `VecNormalize` made of them; None if unknown, as in an agent that
+            learned under it and was loaded without it.
         quantiles: of each weight over the replay buffer at `LEVELS`, in the agent's units, shape
             (5, n); None where all states and actions have one metric.
         matrix: Λ in the agent's units where it is more than its diagonal, shape (n, n), or its mean

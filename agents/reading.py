@@ -1,8 +1,12 @@
 """Reading what was learned of each dimension: from tensors in the agent's units to arrays."""
 
+from typing import Any
+
 import numpy as np
 import torch
 from gymnasium import spaces
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.running_mean_std import RunningMeanStd
 from torch import Tensor
 
 from ..batch import Batch
@@ -21,6 +25,13 @@ class ReadableAlgorithm(CheckedAlgorithm):
 
     learner: Learner
     replay_buffer: TransitionBuffer
+    normalized_outside = False
+    """Whether it learned under `VecNormalize`, which a saved agent leaves behind."""
+
+    def _setup_learn(self, *args: Any, **kwargs: Any) -> tuple[int, BaseCallback]:
+        prepared = super()._setup_learn(*args, **kwargs)
+        self.normalized_outside = self._vec_normalize_env is not None
+        return prepared
 
     @property
     def num_dimensions(self) -> int:
@@ -36,7 +47,7 @@ class ReadableAlgorithm(CheckedAlgorithm):
         """
         experienced = self.replay_buffer.size() > 0
         batch = self._experience() if experienced else self.replay_buffer.zeros()
-        found = read_metric(self.dimension_names, self.learner, batch)
+        found = read_metric(self.dimension_names, self.learner, batch, self._external_scale())
         if found.quantiles is None or experienced:
             return found
         if self._n_updates > 0:
@@ -45,6 +56,17 @@ class ReadableAlgorithm(CheckedAlgorithm):
                 "its own with load_replay_buffer first."
             )
         return MetricWeights(self.dimension_names, np.ones(self.num_dimensions))
+
+    def _external_scale(self) -> FloatArray | None:
+        """By what `VecNormalize` multiplies observations, shape (n,) or (); None if unknown."""
+        normalizer = self._vec_normalize_env
+        if normalizer is None:
+            return None if self.normalized_outside else np.ones(())
+        if not normalizer.norm_obs:
+            return np.ones(())
+        assert isinstance(normalizer.obs_rms, RunningMeanStd)
+        scale: FloatArray = 1 / np.sqrt(normalizer.obs_rms.var + normalizer.epsilon)
+        return scale
 
     def _mean_weights(self) -> FloatArray:
         """The weights alone, shape (n,), for the log of an agent that learns."""
@@ -79,7 +101,9 @@ class ReadableAlgorithm(CheckedAlgorithm):
         return self.learner.update.look_at(self.learner.state, batch)
 
 
-def read_metric(names: tuple[str, ...], learner: Learner, batch: Batch) -> MetricWeights:
+def read_metric(
+    names: tuple[str, ...], learner: Learner, batch: Batch, external_scale: FloatArray | None
+) -> MetricWeights:
     """What the metric says now.
 
     Args:
@@ -87,6 +111,8 @@ def read_metric(names: tuple[str, ...], learner: Learner, batch: Batch) -> Metri
         learner: whose metric it is.
         batch: transitions as the networks read them, over which a metric that depends on state and
             action is described.
+        external_scale: by what observations were multiplied before the learner saw them; None if
+            unknown.
 
     Returns:
         Its weights; with quantiles if they depend on the transition.
@@ -101,7 +127,7 @@ def read_metric(names: tuple[str, ...], learner: Learner, batch: Batch) -> Metri
         names,
         mean,
         per_std=None if std is None else mean * (std * scale) ** 2,
-        per_unit=mean * scale**2,
+        per_unit=None if external_scale is None else mean * (scale * external_scale) ** 2,
         quantiles=_array(torch.quantile(weights, levels, 0)) if weights.dim() > 1 else None,
         matrix=None if matrix is None else _array(matrix),
     )

@@ -11,6 +11,7 @@ from stable_baselines3.common.vec_env import VecNormalize
 from torch import Tensor
 
 from ..batch import Batch
+from ..reason import reason
 
 
 class TransitionBuffer(ReplayBuffer):
@@ -100,6 +101,19 @@ class TransitionBuffer(ReplayBuffer):
         reserved = _reserve(state["buffer_size"], *filled.shape[1:])
         reserved[: len(filled)] = filled
         self.__dict__ = state | {"_rows": reserved}
+
+    def check_batch(self, batch_size: int) -> None:
+        """Refuse batches that memory cannot hold, before they are drawn.
+
+        Raises:
+            MemoryError: if a pair of them does not fit.
+        """
+        try:
+            _reserve(2 * batch_size, sum(self._widths))
+        except (MemoryError, ValueError) as error:  # the latter from 2⁶³ bytes up
+            raise MemoryError(
+                f"batch_size {batch_size} does not fit into memory ({reason(error)})"
+            ) from error
 
     def sample_batches(
         self,

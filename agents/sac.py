@@ -12,10 +12,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from mbrl_taskmet.critic import share_of_lowest
-from mbrl_taskmet.networks import MLP, Linearization, MLPLinearization
-from mbrl_taskmet.train_state import Info
-
+from ..critic import share_of_lowest
+from ..networks import MLP, Linearization, MLPLinearization
+from ..train_state import Info
 from .ensemble import Ensemble
 
 LOG_STD_RANGE = (-20.0, 2.0)

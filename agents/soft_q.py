@@ -8,11 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mbrl_taskmet.critic import share_of_lowest
-from mbrl_taskmet.losses import soft_value
-from mbrl_taskmet.networks import MLP, MLPLinearization
-from mbrl_taskmet.train_state import Info
-
+from ..critic import share_of_lowest
+from ..losses import soft_value
+from ..networks import MLP, MLPLinearization
+from ..train_state import Info
 from .ensemble import Ensemble
 
 

@@ -5,6 +5,10 @@ from typing import Any, SupportsFloat
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
+from stable_baselines3.common.monitor import Monitor
+from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
+
+from ..returned import REAL, check_observation, check_reward
 
 
 def check_spaces(observation_space: spaces.Space[Any], action_space: spaces.Space[Any]) -> None:
@@ -32,17 +36,20 @@ def check_spaces(observation_space: spaces.Space[Any], action_space: spaces.Spac
             f"The action space {action_space} is not one of bounded real numbers: bound it "
             "through gymnasium.wrappers.TransformAction."
         )
+    if not (action_space.low < action_space.high).all():
+        raise ValueError(
+            f"The action space {action_space} leaves a component no choice: leave it out through "
+            "gymnasium.wrappers.TransformAction."
+        )
 
 
 class CheckedEnv(gym.Wrapper[Any, Any, Any, Any]):
-    """Refuses observations and rewards that are not what the spaces promise.
-
-    Vectorised environments copy observations into arrays, where a wrong shape would be broadcast
-    without a word.
-    """
+    """Refuses observations and rewards that are not what the spaces promise."""
 
     def __init__(self, env: gym.Env[Any, Any]) -> None:
         super().__init__(env)
+        assert isinstance(env.observation_space, spaces.Box)
+        self._shape = env.observation_space.shape
         self._steps = 0
 
     def reset(
@@ -54,7 +61,7 @@ class CheckedEnv(gym.Wrapper[Any, Any, Any, Any]):
             ValueError: if the observation is not of the space's shape, or not of real numbers.
         """
         observation, info = self.env.reset(seed=seed, options=options)
-        self._check_observation(observation)
+        check_observation(observation, self._shape, self._steps)
         return observation, info
 
     def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
@@ -66,24 +73,58 @@ class CheckedEnv(gym.Wrapper[Any, Any, Any, Any]):
         """
         self._steps += 1
         observation, reward, terminated, truncated, info = self.env.step(action)
-        self._check_observation(observation)
-        if not _is_number(reward):
-            raise ValueError(
-                f"The environment returned the reward {reward!r} at step {self._steps}: "
-                "return a float."
-            )
+        check_observation(observation, self._shape, self._steps)
+        check_reward(reward, self._steps)
         return observation, reward, terminated, truncated, info
 
-    def _check_observation(self, observation: Any) -> None:
-        array, shape = np.asarray(observation), self.observation_space.shape
-        if array.shape != shape or array.dtype.kind not in "fiub":
-            raise ValueError(
-                f"The environment returned an observation of shape {array.shape} and type "
-                f"{array.dtype} at step {self._steps}: return real numbers of shape {shape}, "
-                "as its observation space says."
-            )
+
+def check_each(env: VecEnv) -> None:
+    """Put a `CheckedEnv` around each environment that a `DummyVecEnv` holds.
+
+    It copies observations into arrays, where a wrong shape is broadcast without a word. Others
+    stack them, so that the arrays show what is wrong (`check_arrays`).
+    """
+    inner = env.unwrapped
+    if isinstance(inner, DummyVecEnv):
+        inner.envs = [_checked(one) for one in inner.envs]
 
 
-def _is_number(value: Any) -> bool:
-    array = np.asarray(value)
-    return array.ndim == 0 and array.dtype.kind in "fiub"
+def _checked(env: gym.Env[Any, Any]) -> gym.Env[Any, Any]:
+    if isinstance(env, Monitor):  # which would itself fail at a reward that is no number
+        env.env = _checked(env.env)
+        return env
+    return env if isinstance(env, CheckedEnv) else CheckedEnv(env)
+
+
+def check_arrays(observations: Any, rewards: Any, shape: tuple[int, int], step: int) -> None:
+    """Refuse what a vectorised environment returned.
+
+    Args:
+        observations: as they were returned.
+        rewards: likewise; None where there are none yet.
+        shape: (N, n), of N environments with n dimensions.
+        step: of all environments together, for the message.
+
+    Raises:
+        ValueError: if they are of other shapes, or not of real numbers.
+    """
+    if not _are_real(observations, shape):
+        raise ValueError(
+            f"The vectorised environment returned observations of {_described(observations)} at "
+            f"step {step}: return real numbers of shape {shape}, a row for each environment."
+        )
+    if rewards is not None and not _are_real(rewards, shape[:1]):
+        raise ValueError(
+            f"The vectorised environment returned rewards of {_described(rewards)} at step "
+            f"{step}: return real numbers of shape {shape[:1]}, one for each environment."
+        )
+
+
+def _are_real(array: Any, shape: tuple[int, ...]) -> bool:
+    return isinstance(array, np.ndarray) and array.shape == shape and array.dtype.kind in REAL
+
+
+def _described(value: Any) -> str:
+    if isinstance(value, np.ndarray):
+        return f"shape {value.shape} and type {value.dtype}"
+    return f"type {type(value).__name__}"

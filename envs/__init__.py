@@ -1,6 +1,6 @@
 """Environments with distracting dimensions.
 
-Importing this package registers the ids in :data:`NOISY_IDS` with Gymnasium.
+Importing this package registers the ids in `NOISY_IDS` with Gymnasium.
 """
 
 from .action_echo import ActionEcho

@@ -13,12 +13,12 @@ from .validation import check_non_negative
 
 
 class Echoes(NamedTuple):
-    """Layout of :class:`ActionEcho`.
+    """Layout of `ActionEcho`.
 
     Attributes:
-        action_space: The space by which an action becomes a vector φ(a), shape (m,).
+        action_space: the space by which an action becomes a vector φ(a), shape (m,).
         weights: σ W, the map from φ(a) to the distractors, shape (k, m).
-        noise_std: Standard deviation of the noise on top of it.
+        noise_std: standard deviation of the noise on top of it.
     """
 
     action_space: gym.Space[Any]
@@ -43,7 +43,7 @@ class ActionEcho(DistractorProcess[Echoes]):
         relative_noise: c, the noise as a fraction of σ, not negative.
 
     Raises:
-        ValueError: If ``relative_noise`` is negative, or, once placed, if actions do not flatten
+        ValueError: if `relative_noise` is negative, or, once placed, if actions do not flatten
             to a vector.
     """
 

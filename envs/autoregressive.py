@@ -17,14 +17,14 @@ class Autoregressive(DistractorProcess[FloatArray]):
     """First-order autoregression: x_{t+1} = ρ x_t + √(1 − ρ²) σ ε_{t+1}.
 
     It starts from its stationary distribution N(0, σ²), so that no step of an episode can be
-    told from another, and Corr(x_t, x_{t+h}) = ρ^h. With ρ = 0 it is :class:`Gaussian`.
+    told from another, and Corr(x_t, x_{t+h}) = ρ^h. With ρ = 0 it is `Gaussian`.
     The layout is the standard deviation of each dimension, shape (k,).
 
     Attributes:
         autocorrelation: ρ, at least 0 and less than 1.
 
     Raises:
-        ValueError: If ``autocorrelation`` is outside [0, 1).
+        ValueError: if `autocorrelation` is outside [0, 1).
     """
 
     autocorrelation: float = 0.95

@@ -30,16 +30,16 @@ def make_process(kind: str | DistractorProcess[Any], **parameters: Any) -> Distr
     """Return the process of a kind.
 
     Args:
-        kind: A name in :data:`DISTRACTOR_KINDS`, or a process, which is returned as it is.
-        **parameters: The kind's own parameters, see its class; none for a process, which has
+        kind: a name in `DISTRACTOR_KINDS`, or a process, which is returned as it is.
+        **parameters: the kind's own parameters, see its class; none for a process, which has
             them already.
 
     Returns:
         The process.
 
     Raises:
-        TypeError: If ``kind`` is neither a name nor a process, or has no such parameter.
-        ValueError: If no kind has this name, or a parameter is out of range.
+        TypeError: if `kind` is neither a name nor a process, or has no such parameter.
+        ValueError: if no kind has this name, or a parameter is out of range.
     """
     if isinstance(kind, DistractorProcess):
         if parameters:

@@ -21,10 +21,10 @@ class MultiScale(Gaussian):
 
     Attributes:
         smallest_factor: h of the first dimension, above 0.
-        largest_factor: h of the last dimension, finite and at least ``smallest_factor``.
+        largest_factor: h of the last dimension, finite and at least `smallest_factor`.
 
     Raises:
-        ValueError: If the factors are out of order, infinite or not positive.
+        ValueError: if the factors are out of order, infinite or not positive.
     """
 
     smallest_factor: float = 0.01

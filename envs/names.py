@@ -71,14 +71,14 @@ _KNOWN_NAMES = {
 def dimension_names(env: gym.Env[Any, Any], num_dimensions: int) -> list[str]:
     """Name the dimensions of an environment's observations.
 
-    An environment may name its own dimensions by an attribute ``dimension_names``.
+    An environment may name its own dimensions by an attribute `dimension_names`.
 
     Args:
-        env: The environment.
-        num_dimensions: Number of dimensions of its observations, n.
+        env: the environment.
+        num_dimensions: number of dimensions of its observations, n.
 
     Returns:
-        n names; ``observation_0``, ``observation_1``, ... where the meaning is unknown.
+        n names; `observation_0`, `observation_1`, ... where the meaning is unknown.
     """
     if env.has_wrapper_attr("dimension_names"):
         names = env.get_wrapper_attr("dimension_names")

@@ -5,7 +5,7 @@
     o_t     = (s_t, x_t), or R (s_t, x_t)     what is shown, R = mixing()
 
 A process holds its parameters and nothing else. What it draws once, for every environment
-with the same ``layout_seed`` (frequencies, embeddings), is its layout; what changes from step
+with the same `layout_seed` (frequencies, embeddings), is its layout; what changes from step
 to step is its state. Both are passed in, so that a process can be compared, copied and saved.
 """
 
@@ -28,10 +28,10 @@ class Site:
     """Where distractors are placed: all that a process may know when it draws its layout.
 
     Attributes:
-        num_distractors: Number of distractor dimensions, k.
-        noise_std: Scale σ of the distractors.
-        observation_space: Space of the wrapped environment's observations, shape (n,).
-        action_space: Space of the wrapped environment's actions.
+        num_distractors: number of distractor dimensions, k.
+        noise_std: scale σ of the distractors.
+        observation_space: space of the wrapped environment's observations, shape (n,).
+        action_space: space of the wrapped environment's actions.
     """
 
     num_distractors: int
@@ -52,8 +52,8 @@ class DistractorProcess(ABC, Generic[LayoutT]):
         """Draw what stays fixed for the lifetime of the environment.
 
         Args:
-            site: Number, scale and surroundings of the distractors.
-            rng: Generator seeded by the wrapper's ``layout_seed``.
+            site: number, scale and surroundings of the distractors.
+            rng: generator seeded by the wrapper's `layout_seed`.
 
         Returns:
             The layout, handed to every other method.
@@ -66,9 +66,9 @@ class DistractorProcess(ABC, Generic[LayoutT]):
         """Draw the state that belongs to an episode's first observation.
 
         Args:
-            layout: What :meth:`layout` returned.
-            observation: The wrapped environment's first observation, shape (n,).
-            rng: The environment's generator.
+            layout: what `layout` returned.
+            observation: the wrapped environment's first observation, shape (n,).
+            rng: the environment's generator.
 
         Returns:
             The state, an array of any shape.
@@ -86,11 +86,11 @@ class DistractorProcess(ABC, Generic[LayoutT]):
         """Draw the state that belongs to the observation which the action led to.
 
         Args:
-            layout: What :meth:`layout` returned.
-            state: The state before the action.
-            action: The action taken, an element of the site's action space.
-            observation: The wrapped environment's next observation, shape (n,).
-            rng: The environment's generator.
+            layout: what `layout` returned.
+            state: the state before the action.
+            action: the action taken, an element of the site's action space.
+            observation: the wrapped environment's next observation, shape (n,).
+            rng: the environment's generator.
 
         Returns:
             The next state.
@@ -108,7 +108,7 @@ class DistractorProcess(ABC, Generic[LayoutT]):
         """Return the matrix that mixes real dimensions and distractors: by default none does.
 
         Args:
-            layout: What :meth:`layout` returned.
+            layout: what `layout` returned.
 
         Returns:
             R, invertible, shape (n + k, n + k), of which every row has a share of the real

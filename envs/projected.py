@@ -11,11 +11,11 @@ from .process import DistractorProcess, FloatArray, Site
 
 
 class Rotation(NamedTuple):
-    """Layout of :class:`Projected`.
+    """Layout of `Projected`.
 
     Attributes:
         matrix: R, orthogonal, shape (n + k, n + k).
-        noise_stds: Standard deviation of each noise dimension before it is turned, shape (k,).
+        noise_stds: standard deviation of each noise dimension before it is turned, shape (k,).
     """
 
     matrix: FloatArray

@@ -14,11 +14,11 @@ from .validation import check_non_negative
 
 
 class Copies(NamedTuple):
-    """Layout of :class:`Redundant`.
+    """Layout of `Redundant`.
 
     Attributes:
-        sources: Index of the dimension that each distractor copies, shape (k,).
-        noise_stds: Standard deviation of the noise on each copy, in its units, shape (k,).
+        sources: index of the dimension that each distractor copies, shape (k,).
+        noise_stds: standard deviation of the noise on each copy, in its units, shape (k,).
     """
 
     sources: NDArray[np.intp]
@@ -38,7 +38,7 @@ class Redundant(DistractorProcess[Copies]):
         relative_noise: c, the noise at σ = 1 as a fraction of half the range, not negative.
 
     Raises:
-        ValueError: If ``relative_noise`` is negative.
+        ValueError: if `relative_noise` is negative.
     """
 
     relative_noise: float = 0.05

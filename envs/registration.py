@@ -7,6 +7,7 @@ from typing import Any
 
 import gymnasium as gym
 
+from ..reason import reason
 from ..suggestion import did_you_mean
 from .process import DistractorProcess, FloatArray
 from .wrapper import DistractorWrapper
@@ -23,7 +24,7 @@ NOISY_IDS = {
 
 
 def register_noisy_ids() -> None:
-    """Register :data:`NOISY_IDS`, with the time limits and reward thresholds of their bases."""
+    """Register `NOISY_IDS`, with the time limits and reward thresholds of their bases."""
     for noisy_id, base_id in NOISY_IDS.items():
         base = gym.spec(base_id)
         gym.register(
@@ -45,10 +46,10 @@ def make_registered(
     """Entry point of the registered ids.
 
     Args:
-        base_id: The environment that gets the distractors.
-        num_distractors: Number of distractor dimensions.
-        render_mode: As in :func:`gymnasium.make`.
-        **distractors: Other arguments of :class:`DistractorWrapper`.
+        base_id: the environment that gets the distractors.
+        num_distractors: number of distractor dimensions.
+        render_mode: as in `gymnasium.make`.
+        **distractors: other arguments of `DistractorWrapper`.
 
     Returns:
         The environment, without a time limit or checks: `gymnasium.make` adds those of the
@@ -75,22 +76,23 @@ def make_noisy(
     """Make any registered environment and add distractors.
 
     Args:
-        env_id: A registered id, such as ``"Acrobot-v1"``.
-        num_distractors: Number of distractor dimensions.
-        kind: As for :class:`DistractorWrapper`, like the four arguments around it.
-        noise_std: Scale of the distractors.
-        permute: Whether to scatter the distractors among the real dimensions.
-        layout_seed: Seed of all that is fixed about the distractors.
-        render_mode: As in :func:`gymnasium.make`.
-        env_kwargs: Further arguments of the environment.
-        **parameters: The kind's own parameters, such as ``autocorrelation=0.95``.
+        env_id: a registered id, such as `"Acrobot-v1"`.
+        num_distractors: number of distractor dimensions.
+        kind: as for `DistractorWrapper`, like the four arguments around it.
+        noise_std: scale of the distractors.
+        permute: whether to scatter the distractors among the real dimensions.
+        layout_seed: seed of all that is fixed about the distractors.
+        render_mode: as in `gymnasium.make`.
+        env_kwargs: further arguments of the environment.
+        **parameters: the kind's own parameters, such as `autocorrelation=0.95`.
 
     Returns:
         The environment with its distractors.
 
     Raises:
-        TypeError: As :class:`DistractorWrapper`.
-        ValueError: As :class:`DistractorWrapper`, and if no environment has this id.
+        TypeError: as `DistractorWrapper`.
+        ValueError: as `DistractorWrapper`, and if no environment has this id, or its
+            constructor fails.
 
     Example:
         >>> env = make_noisy("Acrobot-v1", 16, "autoregressive", autocorrelation=0.9)
@@ -103,8 +105,17 @@ def make_noisy(
     try:
         env: gym.Env[FloatArray, Any] = gym.make(env_id, **arguments)
     except (gym.error.UnregisteredEnv, gym.error.DeprecatedEnv) as error:
+        module, _, name = env_id.rpartition(":")
+        by = f" by {module}" if module else ""
         raise ValueError(
-            f"No environment is registered as {env_id!r}.{did_you_mean(env_id, gym.registry)}"
+            f"No environment is registered{by} as {name!r}.{did_you_mean(name, gym.registry)}"
+        ) from error
+    except (gym.error.Error, ImportError, MemoryError):
+        raise  # which say what is missing
+    except Exception as error:  # whatever a constructor may raise
+        raise ValueError(
+            f"{env_id} cannot be made ({type(error).__name__}: {reason(error)}): repair its "
+            "constructor, or register an id with the arguments that it needs."
         ) from error
     return DistractorWrapper(
         env, num_distractors, kind, noise_std, permute, layout_seed, **parameters

@@ -12,7 +12,7 @@ from .validation import check_real
 
 
 class Waves(NamedTuple):
-    """Layout of :class:`Sinusoid`.
+    """Layout of `Sinusoid`.
 
     Attributes:
         frequencies: ω in radians per step, shape (k,).
@@ -33,11 +33,11 @@ class Sinusoid(DistractorProcess[Waves]):
     layout, their periods drawn log-uniformly. The state is the angle ω t + u, shape (k,).
 
     Attributes:
-        shortest_period: Steps per turn of the fastest wave, more than 2.
-        longest_period: Steps per turn of the slowest wave, at least ``shortest_period``.
+        shortest_period: steps per turn of the fastest wave, more than 2.
+        longest_period: steps per turn of the slowest wave, at least `shortest_period`.
 
     Raises:
-        ValueError: If the periods are out of order, infinite or not above 2, below which a wave
+        ValueError: if the periods are out of order, infinite or not above 2, below which a wave
             sampled once a step looks like a slower one.
     """
 

@@ -12,8 +12,8 @@ def check_count(name: str, value: Any) -> None:
     """Refuse what is not a non-negative integer.
 
     Raises:
-        TypeError: If ``value`` is not an integer.
-        ValueError: If it is negative.
+        TypeError: if `value` is not an integer.
+        ValueError: if it is negative.
     """
     if not isinstance(value, numbers.Integral) or isinstance(value, bool):
         raise TypeError(
@@ -23,11 +23,21 @@ def check_count(name: str, value: Any) -> None:
         raise ValueError(f"{name} must not be negative, got {value}: pass 0 or more.")
 
 
+def check_flag(name: str, value: Any) -> None:
+    """Refuse what is not True or False.
+
+    Raises:
+        TypeError: if `value` is neither.
+    """
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} must be a bool, got {value!r}: pass True or False.")
+
+
 def check_real(name: str, value: Any) -> None:
     """Refuse what is not a real number.
 
     Raises:
-        TypeError: If ``value`` is not a real number.
+        TypeError: if `value` is not a real number.
     """
     if not isinstance(value, numbers.Real) or isinstance(value, bool):
         raise TypeError(f"{name} must be a number, got {value!r}: pass a float.")
@@ -37,8 +47,8 @@ def check_non_negative(name: str, value: Any) -> None:
     """Refuse what is not a finite, non-negative number.
 
     Raises:
-        TypeError: If ``value`` is not a real number.
-        ValueError: If it is negative, infinite or not a number.
+        TypeError: if `value` is not a real number.
+        ValueError: if it is negative, infinite or not a number.
     """
     check_real(name, value)
     if not 0 <= value < np.inf:

@@ -9,10 +9,11 @@ import numpy as np
 from gymnasium.utils import RecordConstructorArgs
 from numpy.typing import ArrayLike, NDArray
 
+from ..returned import check_observation
 from .kinds import make_process
 from .names import dimension_names
 from .process import DistractorProcess, FloatArray, Site
-from .validation import check_count, check_non_negative
+from .validation import check_count, check_flag, check_non_negative
 
 ScalarT = TypeVar("ScalarT", bound=np.generic)
 
@@ -21,24 +22,24 @@ class DistractorWrapper(gym.Wrapper[FloatArray, Any, FloatArray, Any], RecordCon
     """Adds k dimensions to an observation of n that have nothing to do with the task.
 
     The observation that a step returns carries the very distractors on which the agent acts
-    next. Their randomness comes from the environment's own generator, so ``reset(seed=...)``
-    decides it; what is fixed about them comes from ``layout_seed``, so environments for training
+    next. Their randomness comes from the environment's own generator, so `reset(seed=...)`
+    decides it; what is fixed about them comes from `layout_seed`, so environments for training
     and for evaluation share it. The wrapped environment is never given anything but its actions;
     only where it draws from the shared generator itself, during a step or in a later reset
     without a seed, do its own draws differ from those it would make alone.
 
     Wrap twice to mix kinds: names and mask then cover both.
 
-    Where the kind turns real dimensions and distractors into one another (``"projected"``), every
+    Where the kind turns real dimensions and distractors into one another (`"projected"`), every
     dimension is a mixture: it is named so, its bounds are infinite, and the mask, which is True
     only for what is nothing but a distractor, is False everywhere. Whatever compares distractors
     with other dimensions then finds none, as without distractors.
 
     Attributes:
-        distractor_mask: For evaluation only, no algorithm may read it: True where a dimension is
+        distractor_mask: for evaluation only, no algorithm may read it: True where a dimension is
             nothing but a distractor, shape (n + k,), read-only.
-        dimension_names: The names of the n + k dimensions.
-        mixing: For evaluation only, like the mask: the matrix R by which observations are
+        dimension_names: the names of the n + k dimensions.
+        mixing: for evaluation only, like the mask: the matrix R by which observations are
             R (s, x), of the n dimensions s that are wrapped and the k distractors x, shape
             (n + k, n + k), read-only; None where nothing is mixed.
 
@@ -68,19 +69,19 @@ class DistractorWrapper(gym.Wrapper[FloatArray, Any, FloatArray, Any], RecordCon
         """Wrap an environment.
 
         Args:
-            env: Environment with observations in a Box of shape (n,) and floating-point type.
-            num_distractors: Number of distractor dimensions, k; 0 adds none.
-            kind: ``"gaussian"``, ``"autoregressive"``, ``"sinusoid"``, ``"action_echo"``,
-                ``"redundant"``, ``"multi_scale"``, ``"projected"``, or a process of your own.
-            noise_std: Scale σ of the distractors: their standard deviation, or see the kind.
-            permute: Whether to scatter the distractors among the real dimensions, instead of
+            env: environment with observations in a Box of shape (n,) and floating-point type.
+            num_distractors: number of distractor dimensions, k; 0 adds none.
+            kind: `"gaussian"`, `"autoregressive"`, `"sinusoid"`, `"action_echo"`,
+                `"redundant"`, `"multi_scale"`, `"projected"`, or a process of your own.
+            noise_std: scale σ of the distractors: their standard deviation, or see the kind.
+            permute: whether to scatter the distractors among the real dimensions, instead of
                 putting them last; either keeps its own order.
-            layout_seed: Seed of all that is fixed: places, frequencies, embeddings.
-            **parameters: The kind's own parameters, such as ``autocorrelation=0.95``.
+            layout_seed: seed of all that is fixed: places, frequencies, embeddings.
+            **parameters: the kind's own parameters, such as `autocorrelation=0.95`.
 
         Raises:
-            TypeError: If an argument is of the wrong type, or the kind has no such parameter.
-            ValueError: If the observation space is unsuitable, no kind has this name, or a
+            TypeError: if an argument is of the wrong type, or the kind has no such parameter.
+            ValueError: if the observation space is unsuitable, no kind has this name, or a
                 number is out of range.
         """
         RecordConstructorArgs.__init__(
@@ -95,8 +96,10 @@ class DistractorWrapper(gym.Wrapper[FloatArray, Any, FloatArray, Any], RecordCon
         super().__init__(env)
         check_count("num_distractors", num_distractors)
         check_non_negative("noise_std", noise_std)
+        check_flag("permute", permute)
         check_count("layout_seed", layout_seed)
         space = _flat_box(env.observation_space)
+        self._shape, self._steps = space.shape, 0
 
         # Two streams, so that neither the kind moves the places nor the places the kind.
         layout_rng, places_rng = np.random.default_rng(layout_seed).spawn(2)
@@ -142,14 +145,17 @@ class DistractorWrapper(gym.Wrapper[FloatArray, Any, FloatArray, Any], RecordCon
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[FloatArray, dict[str, Any]]:
-        """Start an episode; see :meth:`gymnasium.Env.reset`. Observations have shape (n + k,)."""
+        """Start an episode; see `gymnasium.Env.reset`. Observations have shape (n + k,)."""
         observation, info = self.env.reset(seed=seed, options=options)
+        check_observation(observation, self._shape, self._steps)
         self._state = self._process.start(self._layout, observation, self.np_random)
         return self._observe(observation), info
 
     def step(self, action: Any) -> tuple[FloatArray, SupportsFloat, bool, bool, dict[str, Any]]:
-        """Take a step; see :meth:`gymnasium.Env.step`. Observations have shape (n + k,)."""
+        """Take a step; see `gymnasium.Env.step`. Observations have shape (n + k,)."""
+        self._steps += 1
         observation, reward, terminated, truncated, info = self.env.step(action)
+        check_observation(observation, self._shape, self._steps)
         self._state = self._process.advance(
             self._layout, self._state, action, observation, self.np_random
         )
@@ -158,11 +164,6 @@ class DistractorWrapper(gym.Wrapper[FloatArray, Any, FloatArray, Any], RecordCon
     def _observe(self, observation: FloatArray) -> FloatArray:
         # Some environments return another type than their space's, such as integers.
         real = np.asarray(observation, dtype=self.observation_space.dtype)
-        if real.shape != self.env.observation_space.shape:
-            raise ValueError(
-                f"The environment returned an observation of shape {real.shape}: return one of "
-                f"shape {self.env.observation_space.shape}, as its observation space says."
-            )
         added = self._process.values(self._layout, self._state)
         if self._mixing is not None:
             mixed = self._mixing @ np.concatenate([real, added])

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from stable_baselines3.common.evaluation import evaluate_policy
 
+from mbrl_taskmet.agents.finite import check_evaluation
 from mbrl_taskmet.runs.recording import record_episode
 from mbrl_taskmet.runs.run_folder import RunFolder, RunFolderError, find_runs
 from mbrl_taskmet.runs.training import TrainingConfig
@@ -76,6 +77,8 @@ class Evaluate:
             record_episode(agent, config.environment, self.seed, run.film)
             result["video"] = str(run.film)
         env.seed(self.seed)  # loading has seeded it with the seed of training
-        returns, _ = evaluate_policy(agent, env, self.episodes, return_episode_rewards=True)
+        returns, _ = evaluate_policy(
+            agent, env, self.episodes, callback=check_evaluation, return_episode_rewards=True
+        )
         env.close()
         return result | {"episode_returns": returns}

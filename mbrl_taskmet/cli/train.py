@@ -64,6 +64,7 @@ class Train:
         runs = self._plan()
         # What can be refused is refused before anything is written; the runs differ in their seeds.
         next(iter(runs.values())).make_agent()
+        self.environment.try_out()
         for folder in runs:
             _check_place(folder)
         failures = train_all(runs, console, jobs=self.jobs)

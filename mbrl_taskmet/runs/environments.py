@@ -3,10 +3,13 @@
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.vec_env import VecEnv
 
+from mbrl_taskmet.agents.spaces import CheckedEnv
 from mbrl_taskmet.envs import NOISY_IDS, DistractorWrapper, make_noisy
+from mbrl_taskmet.reason import reason
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,27 @@ class EnvironmentConfig:
             TypeError: as `make_noisy`.
             ValueError: as `make_noisy`.
         """
-        return make_vec_env(make_noisy, num_envs, seed, env_kwargs=self._arguments)
+        return make_vec_env(_make_checked, num_envs, seed, env_kwargs=self._arguments)
+
+    def try_out(self) -> None:
+        """Take a step, so that an environment that fails from the start is refused at once.
+
+        Raises:
+            ValueError: if it fails, or returns what its spaces do not promise.
+        """
+        env = self.make(1, 0)
+        try:
+            env.reset()
+            env.step(np.array([env.action_space.sample()]))
+        except ValueError:
+            raise  # a sentence of `CheckedEnv`, or of the environment
+        except Exception as error:  # whatever an environment may raise
+            raise ValueError(
+                f"{self.env} fails at its first step ({type(error).__name__}: {reason(error)}): "
+                "repair it."
+            ) from error
+        finally:
+            env.close()
 
     def make_one(self, render_mode: str | None = None) -> DistractorWrapper:
         """Make the environment once, to be looked at.
@@ -67,3 +90,8 @@ class EnvironmentConfig:
             "permute": self.permute,
             "layout_seed": self.layout_seed,
         }
+
+
+def _make_checked(**arguments: Any) -> CheckedEnv:
+    """What `make_noisy` makes, checked under the monitor, which fails at what is no number."""
+    return CheckedEnv(make_noisy(**arguments))

@@ -9,6 +9,7 @@ from pathlib import Path
 from gymnasium.wrappers import RecordVideo
 
 from mbrl_taskmet.agents import ModelBasedAlgorithm
+from mbrl_taskmet.reason import reason
 from mbrl_taskmet.runs.environments import EnvironmentConfig
 
 
@@ -54,10 +55,9 @@ def _camera(environment: EnvironmentConfig, folder: Path) -> RecordVideo:
         env.render()  # at once, so that what is missing shows before an episode is played
         return RecordVideo(env, str(folder), episode_trigger=lambda episode: True)
     except Exception as error:  # each renderer fails in ways of its own
-        reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
         raise RecordingError(
-            f"{environment.env} cannot be filmed here ({reason}): install what it takes with "
-            "pip install 'mbrl-taskmet[video]', and for MuJoCo without a display the system's "
+            f"{environment.env} cannot be filmed here ({reason(error)}): install what it takes "
+            "with pip install 'mbrl-taskmet[video]', and for MuJoCo without a display the system's "
             "libraries for MUJOCO_GL=egl or MUJOCO_GL=osmesa."
         ) from error
 

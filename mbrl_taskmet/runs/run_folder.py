@@ -102,18 +102,17 @@ class RunFolder:
         Raises:
             RunFolderError: if nothing was recorded yet, or the file is damaged.
         """
-        rows = list(
-            csv.reader(self.weights.read_text().splitlines() if self.weights.exists() else [])
-        )
-        if len(rows) < 2:
-            raise RunFolderError(f"{self.weights} holds no weights yet: let the run go on.")
         try:
-            values = np.array(rows[1:], dtype=np.float64).reshape(len(rows) - 1, len(rows[0]))
-        except ValueError:
+            text = self.weights.read_text() if self.weights.exists() else ""
+            header, *rows = list(csv.reader(text.splitlines())) or [[]]
+            values = np.array(rows, dtype=np.float64).reshape(len(rows), len(header))
+        except (ValueError, csv.Error):
             raise RunFolderError(
                 f"{self.weights} is damaged: its rows are not numbers, one for each column."
             ) from None
-        return rows[0][1:], values[:, 0], values[:, 1:]
+        if not rows:
+            raise RunFolderError(f"{self.weights} holds no weights yet: let the run go on.")
+        return header[1:], values[:, 0], values[:, 1:]
 
     def read_metric(self) -> MetricWeights:
         """The metric at the last of the weights over time; its weights alone in an old folder.

@@ -113,8 +113,51 @@ class TrainingConfig:
         )
 
     def train(self, folder: Path, report: Report) -> None:
-        """Train in a new folder: `train` with this configuration."""
-        train(self, folder, report)
+        """Train one agent, leaving everything in a new folder.
+
+        Args:
+            folder: where; made here.
+            report: told of the progress, a few times a second at most.
+
+        Raises:
+            FloatingPointError: if a quantity stops being finite; the message names the checkpoint.
+            OSError: if the folder exists or cannot be written.
+            TypeError: as the environment and the agent do.
+            ValueError: likewise.
+        """
+        torch.set_num_threads(1)
+        agent = self.make_agent()
+        run = RunFolder(folder)
+        run.write_config(self.as_json())
+        agent.set_logger(configure(str(folder), ["csv", "tensorboard"]))
+        agent.announce = lambda message: report(agent.num_timesteps, None, message)
+        assert agent.env is not None
+        mask = agent.env.get_attr("distractor_mask")[0]
+        callbacks = [
+            EvaluationCallback(
+                self.environment.make(self.eval_episodes, EVALUATION_SEED + self.seed),
+                run.evaluations,
+                distractor_mask=mask,
+                interval=self.eval_every,
+                episodes=self.eval_episodes,
+                checkpoint=run.checkpoint,
+            ),
+            WeightsCallback(run.weights, interval=max(self.timesteps // 100, 1)),
+            ReportCallback(report),
+            HyperparametersCallback(),
+        ]
+        try:
+            agent.learn(self.timesteps, callback=callbacks)
+        except FloatingPointError as error:
+            if run.checkpoint.exists():
+                raise FloatingPointError(
+                    f"{error} The last good checkpoint is {run.checkpoint}."
+                ) from error
+            raise
+        finally:
+            agent.logger.close()
+        agent.save(run.agent)
+        draw_weights(*run.read_weights(), run.figure, found=run.read_metric(), distractors=mask)
 
     def as_json(self) -> dict[str, Any]:
         """In the form that `config.json` has."""
@@ -147,55 +190,6 @@ class TrainingConfig:
 def agent_name(hyperparameters: AgentConfig) -> str:
     """Name of the agent to which these hyperparameters belong."""
     return next(n for n, a in AGENTS.items() if a.config_class is type(hyperparameters))
-
-
-def train(config: TrainingConfig, folder: Path, report: Report) -> None:
-    """Train one agent, leaving everything in a new folder.
-
-    Args:
-        config: how.
-        folder: where; made here.
-        report: told of the progress, a few times a second at most.
-
-    Raises:
-        FloatingPointError: if a quantity stops being finite; the message names the checkpoint.
-        OSError: if the folder exists or cannot be written.
-        TypeError: as the environment and the agent do.
-        ValueError: likewise.
-    """
-    torch.set_num_threads(1)
-    agent = config.make_agent()
-    run = RunFolder(folder)
-    run.write_config(config.as_json())
-    agent.set_logger(configure(str(folder), ["csv", "tensorboard"]))
-    agent.announce = lambda message: report(agent.num_timesteps, None, message)
-    assert agent.env is not None
-    mask = agent.env.get_attr("distractor_mask")[0]
-    callbacks = [
-        EvaluationCallback(
-            config.environment.make(config.eval_episodes, EVALUATION_SEED + config.seed),
-            run.evaluations,
-            distractor_mask=mask,
-            interval=config.eval_every,
-            episodes=config.eval_episodes,
-            checkpoint=run.checkpoint,
-        ),
-        WeightsCallback(run.weights, interval=max(config.timesteps // 100, 1)),
-        ReportCallback(report),
-        HyperparametersCallback(),
-    ]
-    try:
-        agent.learn(config.timesteps, callback=callbacks)
-    except FloatingPointError as error:
-        if run.checkpoint.exists():
-            raise FloatingPointError(
-                f"{error} The last good checkpoint is {run.checkpoint}."
-            ) from error
-        raise
-    finally:
-        agent.logger.close()
-    agent.save(run.agent)
-    draw_weights(*run.read_weights(), run.figure, found=run.read_metric(), distractors=mask)
 
 
 class ReportCallback(BaseCallback):

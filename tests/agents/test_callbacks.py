@@ -2,6 +2,7 @@
 
 import csv
 
+import gymnasium as gym
 import numpy as np
 import pytest
 from stable_baselines3.common.callbacks import BaseCallback, ConvertCallback
@@ -152,3 +153,40 @@ def test_neither_evaluation_nor_its_mask_reaches_the_agent(
     ]
     evaluated.learn(120, callback=callbacks)
     assert differences(snapshot(alone), snapshot(evaluated)) == []
+
+
+class Faulty(gym.Wrapper):
+    """Spoils the observation or the reward of its third step, or the first observation."""
+
+    def __init__(self, env, fault):
+        super().__init__(env)
+        self.fault = fault
+
+    def reset(self, **options):
+        self.steps = 0
+        observation, info = self.env.reset(**options)
+        return (observation * np.nan if self.fault == "first" else observation), info
+
+    def step(self, action):
+        observation, reward, *rest = self.env.step(action)
+        self.steps += 1
+        if self.steps == 3 and self.fault == "observation":
+            observation[1] = np.nan
+        return observation, np.nan if self.steps == 3 and self.fault == "reward" else reward, *rest
+
+
+@pytest.mark.parametrize(
+    ("fault", "sentence"),
+    [
+        ("first", "not finite in dimension 0"),
+        ("observation", r"observation nan in dimension 1 \(cart_velocity\) at step 3:"),
+        ("reward", "reward nan at step 3:"),
+    ],
+)
+def test_what_is_not_finite_in_an_evaluation_stops_the_run_and_says_where(
+    make_agent, make_env, tmp_path, fault, sentence
+):
+    env = make_vec_env(lambda: Faulty(make_env(), fault), 2)
+    callback = EvaluationCallback(env, tmp_path / "evaluations.csv", interval=60)
+    with pytest.raises(FloatingPointError, match=rf"^In the evaluation after 60 .*{sentence}"):
+        make_agent(MLE).learn(100, callback=callback)

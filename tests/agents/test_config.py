@@ -3,7 +3,9 @@
 import inspect
 import json
 
+import numpy as np
 import pytest
+from stable_baselines3.common.env_util import make_vec_env
 
 from mbrl_taskmet import MLE, Predictability, TaskMet, relevance
 from mbrl_taskmet.agents import AGENTS
@@ -203,3 +205,57 @@ def test_an_unknown_class_is_refused():
     written = encode(OMDConfig()) | {"class": "OMGConfig"}
     with pytest.raises(ValueError, match="'OMGConfig'"):
         decode(written)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("batch_size", np.int64(32), 32),
+        ("gamma", np.float32(0.5), 0.5),
+        ("tau", np.float64(0.25), 0.25),
+        ("largest_weight", np.int32(3), 3),
+        ("critic_hidden", (np.int64(4), np.int16(5)), (4, 5)),
+        ("model_hidden", [4, 5], (4, 5)),
+        ("normalize_observations", np.bool_(False), False),
+    ],
+)
+def test_numpys_scalars_are_taken_for_pythons(make_agent, name, value, expected):
+    agent = make_agent(TaskMet, **{name: value})
+    found = getattr(agent.config, name)
+    assert found == getattr(agent, name) == expected
+    assert type(found) is type(expected)
+    assert decode(json.loads(json.dumps(encode(agent.config)))) == agent.config
+
+
+@pytest.mark.parametrize(
+    ("train_freq", "frequency"), [(0, 0), (-3, -3), ((0, "episode"), 0), ((-1, "step"), -1)]
+)
+def test_a_round_without_a_step_is_refused(make_agent, train_freq, frequency):
+    with pytest.raises(ValueError, match=f"train_freq must be at least 1; got {frequency}: coll"):
+        make_agent(MLE, train_freq=train_freq)
+
+
+def test_episodes_of_several_environments_are_refused(make_agent, make_env):
+    env = make_vec_env(make_env, 2)
+    with pytest.raises(ValueError, match="of one environment; got 2: give it in steps"):
+        make_agent(MLE, env, train_freq=(1, "episode"))
+
+
+@pytest.mark.parametrize(
+    ("train_freq", "gradient_steps", "updates"),
+    [(1, 1, 29_000), (10, 2, 5_800), ((1, "episode"), 1, 58), ((2, "episode"), 500, 14_500),
+     ((1, "episode"), -1, 29_000)],
+)  # fmt: skip
+def test_the_updates_ahead_are_counted_in_the_unit_of_the_rounds(
+    make_agent, train_freq, gradient_steps, updates
+):
+    """An episode of CartPole takes 500 steps at most."""
+    options = {"train_freq": train_freq, "gradient_steps": gradient_steps}
+    agent = make_agent(MLE, learning_starts=1_000, **options)
+    assert agent._updates_to_compile(30_000) == updates
+
+
+def test_a_batch_that_memory_cannot_hold_is_refused_at_once(make_agent):
+    for batch_size in (10**15, 10**25):
+        with pytest.raises(MemoryError, match=f"^batch_size {batch_size} does not fit"):
+            make_agent(MLE, batch_size=batch_size)

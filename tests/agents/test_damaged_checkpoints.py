@@ -1,12 +1,18 @@
 """What is no checkpoint of this agent for this environment is refused in one sentence."""
 
+import inspect
 import itertools
+import pickle
 import zipfile
 
+import gymnasium as gym
 import pytest
+from stable_baselines3.common.buffers import ReplayBuffer
+from stable_baselines3.common.env_util import make_vec_env
 
 from mbrl_taskmet import MLE, TaskMet
 from mbrl_taskmet.agents import AGENTS
+from mbrl_taskmet.agents.base import LOADABLE
 
 
 @pytest.fixture
@@ -121,3 +127,81 @@ def test_a_checkpoint_of_other_sizes_is_refused_and_the_shapes_are_named(
     sentence = refused(MLE, tmp_path / "agent.zip", model_hidden=(9,))
     assert "model" in sentence
     assert "shape" in sentence
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"gama": 0.5}, "no hyperparameter 'gama'. Did you mean 'gamma'"),
+        ({"preset": "published"}, "A loaded agent has its settings: leave preset out"),
+    ],
+)
+def test_a_setting_that_does_not_exist_is_refused_at_loading_too(
+    checkpoint, make_env, settings, sentence
+):
+    with pytest.raises(TypeError, match=sentence):
+        TaskMet.load(checkpoint, env=make_env(), **settings)
+
+
+def test_what_is_given_at_loading_is_refused_without_blaming_the_file(
+    checkpoint, refused, make_env
+):
+    with pytest.raises(ValueError, match=r"^gamma must be between 0 and 1; got 2\.$"):
+        TaskMet.load(checkpoint, gamma=2)
+    env = gym.wrappers.TransformObservation(make_env(), lambda o: o, gym.spaces.MultiBinary(4))
+    with pytest.raises(ValueError, match=r"^The observation space .*FlattenObservation\.$"):
+        TaskMet.load(checkpoint, env=env)
+    assert "leave out model_hidden, or" in refused(TaskMet, checkpoint, model_hidden=(9,))
+    assert "leave out" not in refused(MLE, checkpoint)
+
+
+@pytest.mark.parametrize("name", LOADABLE)
+def test_what_the_constructor_takes_can_be_changed_at_loading(checkpoint, name):
+    assert name in inspect.signature(TaskMet).parameters
+    saved = getattr(TaskMet.load(checkpoint), name)
+    assert getattr(TaskMet.load(checkpoint, **{name: saved}), name) == saved
+
+
+@pytest.fixture
+def experience(make_agent, tmp_path):
+    """The saved replay buffer of an agent."""
+    path = tmp_path / "replay.pkl"
+    make_agent(MLE).learn(60).save_replay_buffer(path)
+    return path
+
+
+def refused_experience(agent, path):
+    own = agent.replay_buffer
+    with pytest.raises(ValueError, match="cannot be loaded as experience of this MLE") as caught:
+        agent.load_replay_buffer(path)
+    assert agent.replay_buffer is own
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.01, 0.5, 0.99])
+def test_experience_from_a_truncated_file_is_refused(make_agent, experience, kept):
+    whole = experience.read_bytes()
+    experience.write_bytes(whole[: int(kept * len(whole))])
+    assert "check that the file is whole" in refused_experience(make_agent(MLE), experience)
+
+
+def test_experience_that_is_something_else_is_refused(make_agent, tmp_path):
+    for thing in ([1, 2], ReplayBuffer(4, gym.spaces.Box(0, 1, (6,)), gym.spaces.Discrete(2))):
+        (tmp_path / "replay.pkl").write_bytes(pickle.dumps(thing))
+        refused_experience(make_agent(MLE), tmp_path / "replay.pkl")
+
+
+def test_experience_of_other_environments_is_refused_and_what_differs_is_named(
+    make_agent, make_env, make_pendulum, experience
+):
+    sentence = refused_experience(make_agent(MLE, make_env(num_distractors=3)), experience)
+    assert "(6,)" in sentence
+    assert "Discrete(2)" in refused_experience(make_agent(MLE, make_pendulum()), experience)
+    two = make_agent(MLE, make_vec_env(make_env, 2))
+    assert "it is of 1 environments, not 2" in refused_experience(two, experience)
+
+
+def test_missing_experience_is_not_found(make_agent, tmp_path):
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        make_agent(MLE).load_replay_buffer(tmp_path / "nowhere.pkl")

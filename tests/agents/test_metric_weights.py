@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import torch
 from rich.console import Console
+from stable_baselines3.common.env_util import make_vec_env
+from stable_baselines3.common.vec_env import VecNormalize
 from torch.nn.functional import softplus
 
 from mbrl_taskmet import MLE, OMD, VEP, TaskMet, VaGraM
@@ -303,3 +305,25 @@ def test_without_both_kinds_of_dimension_there_is_nothing_to_compare(mask):
 def test_an_untrained_agent_knows_nothing(make_agent, make_env):
     mask = make_env().get_wrapper_attr("distractor_mask")
     assert make_agent(MLE).metric_weights().separation(mask).real_on_top < 4
+
+
+def test_weights_per_unit_are_the_environments_under_an_outer_normalisation(
+    make_agent, make_env, tmp_path
+):
+    env = VecNormalize(make_vec_env(make_env, 1))
+    agent = make_agent(TaskMet, env).learn(150)
+    found = agent.metric_weights()
+    inner = agent.learner.state.normalizer.scale.double().numpy()
+    divided_by = np.sqrt(env.obs_rms.var + env.epsilon)
+    np.testing.assert_allclose(found.per_unit, found.weights * (inner / divided_by) ** 2)
+    assert not np.allclose(divided_by, 1, rtol=0.1)
+    agent.save(tmp_path / "agent.zip")
+    assert TaskMet.load(tmp_path / "agent.zip").metric_weights().per_unit is None
+    loaded = TaskMet.load(tmp_path / "agent.zip", env=env).metric_weights()
+    np.testing.assert_allclose(loaded.per_unit, found.per_unit)
+
+
+def test_weights_per_unit_are_as_ever_where_only_rewards_are_normalised(make_agent, make_env):
+    agent = make_agent(TaskMet, VecNormalize(make_vec_env(make_env, 1), norm_obs=False)).learn(90)
+    found, scale = agent.metric_weights(), agent.learner.state.normalizer.scale
+    np.testing.assert_allclose(found.per_unit, found.weights * scale.double().numpy() ** 2)

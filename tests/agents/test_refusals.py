@@ -90,6 +90,7 @@ def test_the_wrapper_that_was_named_helps(make_agent, space):
         spaces.Box(-np.inf, np.inf, (2,), np.float32),
         spaces.Box(-1, np.inf, (2,), np.float32),
         spaces.Box(0, 4, (2,), np.int64),
+        spaces.Box(np.float32([0, 1]), np.float32([0, 2])),
     ],
     ids=str,
 )

@@ -1,9 +1,13 @@
 """Bad input gets one sentence and status 2, and leaves nothing behind."""
 
 import re
+import sys
+from types import ModuleType
 
 import gymnasium as gym
+import numpy as np
 import pytest
+from gymnasium.envs.registration import EnvSpec
 
 from mbrl_taskmet.agents import TaskMetConfig
 
@@ -28,6 +32,31 @@ BAD_TRAINING = {
     "negative-seed": ("mle --seeds -1", "--seeds must be"),
     "no-seed": ("mle --seeds", "--seeds must be"),
     "device": ("mle --device gpu0", "gpu0"),
+    "device-without-numbers": ("mle --device meta", "no device meta to compute with: choose cpu"),
+    "device-of-another-machine": ("mle --device hpu", "no device hpu to compute with: choose cpu"),
+    "batch-size": (
+        "mle --batch-size 1000000000000000",
+        "batch_size 1000000000000000 does not fit into memory .*: ask for less",
+    ),
+    "constructor": ("mle --env rooms:rooms/Sized-v0", r"\(TypeError: .*'size'.*: repair its const"),
+    "failing-constructor": (
+        "mle --env rooms:rooms/Licensed-v0",
+        r"cannot be made \(RuntimeError: no licence file\)",
+    ),
+    "failing-reset": (
+        "mle --env rooms:rooms/Closed-v0",
+        r"fails at its first step \(RuntimeError: closed\): repair it",
+    ),
+    "text-observed": ("mle --env rooms:rooms/Text-v0", r"type <U1 at step 0: return real numbers"),
+    "text-paid": ("mle --env rooms:rooms/Praise-v0", "reward 'x' at step 1: return a float"),
+    "observation-too-short": (
+        "mle --env rooms:rooms/Short-v0",
+        r"shape \(1,\) .* at step 0: return real numbers of shape \(3,\)",
+    ),
+    "environment-of-a-module": (
+        "mle --env rooms:rooms/Shrot-v0",
+        "by rooms as 'rooms/Shrot-v0'. Did you mean 'rooms/Short-v0'",
+    ),
 }
 BAD_VALUES = {
     "learning-rate": ("mle --learning-rate -0.1", "learning_rate must be positive; got -0.1"),
@@ -46,6 +75,59 @@ BAD_SYNTAX = {
     "choice": "train taskmet --metric diagnal",
     "missing-run": "evaluate",
 }
+
+
+class Room(gym.Env):
+    """An environment of which others are spoiled versions."""
+
+    observation_space = gym.spaces.Box(-1, 1, (3,), np.float32)
+    action_space = gym.spaces.Discrete(2)
+    observation, reward = np.zeros(3, np.float32), 0.0
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return self.observation, {}
+
+    def step(self, action):
+        return self.observation, self.reward, False, False, {}
+
+
+class Sized(Room):
+    def __init__(self, size):
+        pass
+
+
+class Licensed(Room):
+    def __init__(self):
+        raise RuntimeError("no licence\nfile.")
+
+
+class Closed(Room):
+    def reset(self, *, seed=None, options=None):
+        raise RuntimeError("closed")
+
+
+class Text(Room):
+    observation = "x"
+
+
+class Praise(Room):
+    reward = "x"
+
+
+class Short(Room):
+    observation = np.zeros(1, np.float32)
+
+
+@pytest.fixture(autouse=True)
+def rooms(monkeypatch):
+    """The module `rooms`, which registers them."""
+    monkeypatch.setitem(sys.modules, "rooms", ModuleType("rooms"))
+    for room in (Sized, Licensed, Closed, Text, Praise, Short):
+        id = f"rooms/{room.__name__}-v0"
+        # Without Gymnasium's own checker, which would warn besides.
+        spec = EnvSpec(id, entry_point=room, disable_env_checker=True)
+        monkeypatch.setitem(gym.registry, id, spec)
 
 
 @pytest.mark.parametrize(("command", "sentence"), BAD_TRAINING.values(), ids=BAD_TRAINING.keys())

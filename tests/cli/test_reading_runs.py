@@ -281,6 +281,29 @@ def test_damaged_or_missing_weights_are_refused(cli, spoiled, text):
     assert "weights" in refused(cli("weights", spoiled.path), spoiled)
 
 
+def test_weights_that_are_no_text_are_refused(cli, spoiled):
+    whole = spoiled.weights.read_bytes()
+    spoiled.weights.write_bytes(whole[:40] + b"\xff\xfe\x00" + whole[40:])
+    assert f"{spoiled.weights.name} is damaged: " in refused(cli("weights", spoiled.path), spoiled)
+
+
+def test_a_row_of_another_length_is_refused_though_the_numbers_add_up(cli, spoiled):
+    spoiled.weights.write_text("timesteps,a\n0,1,2\n3,4,5\n")
+    assert "one for each column" in refused(cli("weights", spoiled.path), spoiled)
+
+
+def test_an_evaluation_stops_at_what_is_not_finite(cli, folder, monkeypatch):
+    def step(self, action):
+        observation, _, *rest = original(self, action)
+        return observation, np.nan, *rest
+
+    original = CartPoleEnv.step
+    monkeypatch.setattr(CartPoleEnv, "step", step)
+    status, output, complaint = cli("evaluate", folder / "seed-3", "--episodes", 1)
+    assert (status, output) == (1, "")
+    assert complaint.startswith("mbrl-taskmet: The environment returned the reward nan at step 1:")
+
+
 def test_a_run_without_an_agent_yet_is_refused(cli, spoiled):
     spoiled.agent.unlink()
     assert "no agent.zip yet" in refused(cli("evaluate", spoiled.path), spoiled)

@@ -17,7 +17,7 @@ from mbrl_taskmet.agents import AGENTS, MLEConfig, TaskMet, TaskMetConfig
 from mbrl_taskmet.agents.config import configure
 from mbrl_taskmet.runs.environments import EnvironmentConfig
 from mbrl_taskmet.runs.run_folder import RunFolder
-from mbrl_taskmet.runs.training import TrainingConfig, train
+from mbrl_taskmet.runs.training import TrainingConfig
 
 CONFIG = TrainingConfig(
     TaskMetConfig(
@@ -241,7 +241,7 @@ def test_acrobot_with_distractors_runs_by_its_id(agent, tmp_path):
         eval_episodes=1,
     )
     reports = []
-    train(config, tmp_path / "run", lambda *report: reports.append(report))
+    config.train(tmp_path / "run", lambda *report: reports.append(report))
     names, _, _ = RunFolder(tmp_path / "run").read_weights()
     assert sorted(names)[:3] == ["angular_velocity_1", "angular_velocity_2", "cos_angle_1"]
     assert sum(name.startswith("distractor") for name in names) == 3
@@ -250,7 +250,7 @@ def test_acrobot_with_distractors_runs_by_its_id(agent, tmp_path):
 
 def test_an_agent_without_distractors_has_no_separation(tmp_path):
     config = replace(CONFIG, environment=EnvironmentConfig("CartPole-v1", 0), timesteps=100)
-    train(config, tmp_path / "run", lambda *report: None)
+    config.train(tmp_path / "run", lambda *report: None)
     (row,) = RunFolder(tmp_path / "run").read_evaluations()
     assert row["ranking_auc"] == ""
 
@@ -332,7 +332,7 @@ def test_a_run_that_goes_wrong_fails_and_names_the_last_good_checkpoint(
         failures = {}
         for folder, config in runs.items():
             with pytest.raises(FloatingPointError) as failure:
-                train(config, folder, lambda *report: None)
+                config.train(folder, lambda *report: None)
             failures[folder] = failure.value
         return failures
 
@@ -349,7 +349,7 @@ def test_a_run_that_goes_wrong_fails_and_names_the_last_good_checkpoint(
 
 def test_among_mixtures_nothing_is_compared_with_distractors(tmp_path):
     projected = EnvironmentConfig(num_distractors=2, kind="projected")
-    train(replace(CONFIG, environment=projected), tmp_path / "run", lambda *_: None)
+    replace(CONFIG, environment=projected).train(tmp_path / "run", lambda *_: None)
     run = RunFolder(tmp_path / "run")
     assert {row["ranking_auc"] for row in run.read_evaluations()} == {""}
     assert run.read_weights()[0] == [f"mixture_{i}" for i in range(6)]

@@ -297,6 +297,7 @@ def test_a_wrapped_environment_is_remade_from_its_spec_with_all_arguments():
         ({"noise_std": float("nan")}, ValueError, "noise_std must be finite"),
         ({"noise_std": "loud"}, TypeError, "noise_std must be a number, got 'loud'"),
         ({"layout_seed": None}, TypeError, "layout_seed must be an integer, got None"),
+        ({"permute": "x"}, TypeError, "permute must be a bool, got 'x': pass True or False"),
         ({"kind": "sinusiod"}, ValueError, "Did you mean 'sinusoid'"),
     ],
 )
@@ -330,3 +331,25 @@ def test_integer_observations_are_refused_with_the_wrapper_that_helps():
 def test_the_example_in_the_documentation_is_true():
     module = sys.modules[DistractorWrapper.__module__]
     assert doctest.testmod(module) == doctest.TestResults(failed=0, attempted=3)
+
+
+@every_kind
+@pytest.mark.parametrize("observation", [np.zeros(1), np.zeros((1, 3)), "x", np.zeros(3, complex)])
+@pytest.mark.parametrize("after", [0, 2])
+def test_what_the_space_does_not_promise_is_refused_with_its_step(kind, observation, after):
+    class Wrong(OwnSpace):
+        steps = 0
+
+        def reset(self, *, seed=None, options=None):
+            return self.observe(), {}
+
+        def step(self, action):
+            self.steps += 1
+            return self.observe(), 0.0, False, False, {}
+
+        def observe(self):
+            return observation if self.steps >= after else np.zeros(3)
+
+    env = DistractorWrapper(Wrong(gym.spaces.Box(-1, 1, (3,))), K, kind=kind)
+    with pytest.raises(ValueError, match=rf"at step {after}: return real numbers of shape \(3,\)"):
+        rollout(env, steps=3)

@@ -1,0 +1,6 @@
+"""What went wrong, fit to stand in a sentence of one's own."""
+
+
+def reason(error: BaseException) -> str:
+    """The error's message on one line and without its full stop; its type if it has none."""
+    return " ".join(str(error).split()).rstrip(".") or type(error).__name__
