@@ -17,6 +17,7 @@ from stable_baselines3.common.type_aliases import (
     TrainFreq,
     TrainFrequencyUnit,
 )
+from stable_baselines3.common.utils import FloatSchedule, LinearSchedule
 
 from ..batch import Batch
 from ..compilation import Compile, should_compile
@@ -32,8 +33,8 @@ from .policies import policy_for
 from .reading import ReadableAlgorithm
 from .replay import TransitionBuffer
 
-NORMALIZER_INTERVAL = 100
-"""Updates between two renewals of the observations' units."""
+RENEWAL_INTERVAL = 100
+"""Updates between two renewals of the observations' units, and of the critic's step size."""
 
 FINITE_CHECK_INTERVAL = 100
 """Updates between two looks at whether the losses are still finite."""
@@ -217,14 +218,25 @@ class ModelBasedAlgorithm(ReadableAlgorithm):
     def train(self, gradient_steps: int, batch_size: int) -> None:
         """Do some updates on batches from the replay buffer."""
         for _ in range(gradient_steps):
-            if self.normalize_observations and self._n_updates % NORMALIZER_INTERVAL == 0:
-                self.learner.renew_normalizer()
+            if self._n_updates % RENEWAL_INTERVAL == 0:
+                self._renew()
             batch, task_batch = self._sample_batches(batch_size)
             self._info = self.learner.step(batch, task_batch, task=self._task_takes_part())
             self._n_updates += 1
             if self._n_updates % FINITE_CHECK_INTERVAL == 0:
                 check_losses(self.last_info, self._n_updates, self.num_timesteps)
         self._show_to_policy()
+
+    def _renew(self) -> None:
+        """Follow what changes slowly: the units of observations, and the progress of training."""
+        if self.normalize_observations:
+            self.learner.renew_normalizer()
+        rate = self.lr_schedule(self._current_progress_remaining)
+        self.learner.anneal(rate / self.config.learning_rate)
+
+    def _setup_lr_schedule(self) -> None:
+        rate, decay = self.config.learning_rate, self.config.learning_rate_decay
+        self.lr_schedule = FloatSchedule(LinearSchedule(rate, (1 - decay) * rate, 1.0))
 
     def _sample_batches(self, batch_size: int) -> tuple[Batch, Batch]:
         """The batch to fit and the batch for the task loss: the same if not independent."""
@@ -257,6 +269,8 @@ class ModelBasedAlgorithm(ReadableAlgorithm):
         check_losses(self.last_info, self._n_updates, self.num_timesteps)
         for name, value in self.last_info.items():
             self.logger.record(f"train/{name}", value)
+        rate = self.lr_schedule(self._current_progress_remaining)
+        self.logger.record("train/learning_rate", rate)
         self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
         if self._info:
             for name, weight in zip(self.dimension_names, self._mean_weights(), strict=True):

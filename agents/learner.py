@@ -68,6 +68,10 @@ class Learner:
         scale = torch.as_tensor(1 / std).to(like)
         self.state = self.state._replace(normalizer=Normalizer(mean, scale))
 
+    def anneal(self, share: float) -> None:
+        """Leave this share of the critic's and the policy's step size in force."""
+        self.state = self.state._replace(annealing=torch.full_like(self.state.annealing, share))
+
     def compile(self, announce: Callable[[], None]) -> None:
         """Compile the update when it is next called, if it is not compiled already.
 

@@ -29,7 +29,7 @@ def adam_step(
     parameters: Tensor,
     gradient: Tensor,
     state: AdamState,
-    learning_rate: float,
+    learning_rate: float | Tensor,
     *,
     beta1: float = 0.9,
     beta2: float = 0.999,
@@ -41,7 +41,7 @@ def adam_step(
         parameters: any shape.
         gradient: of the loss to be lowered, the parameters' shape.
         state: the moments so far.
-        learning_rate: step size.
+        learning_rate: step size, a number or a scalar.
         beta1: decay of the first moment.
         beta2: decay of the second moment.
         eps: added to the root of the second moment.
@@ -88,6 +88,8 @@ class TrainState(NamedTuple):
         normalizer: through which model, critic and metric see observations; whoever gathers
             experience sets it, and no update changes it.
         sight: what model and critic see of each dimension.
+        annealing: share of the critic's and the policy's step size that is in force, a scalar;
+            set from without, as the normaliser is.
     """
 
     model: Tensor
@@ -101,6 +103,7 @@ class TrainState(NamedTuple):
     metric_optimizer: AdamState
     normalizer: Normalizer
     sight: Sight
+    annealing: Tensor
 
 
 def train_state(
@@ -119,4 +122,5 @@ def train_state(
         metric_optimizer=adam_init(metric),
         normalizer=identity_like(model, sight.evidence.shape[-1]),
         sight=sight,
+        annealing=critic.new_ones(()),
     )

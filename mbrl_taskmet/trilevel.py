@@ -39,7 +39,7 @@ class ModelBasedUpdate:
         gamma: γ, the discount.
         tau: τ, the step of Polyak averaging.
         model_learning_rate: Adam's step size for θ.
-        critic_learning_rate: Adam's step size for ω and ψ.
+        critic_learning_rate: Adam's step size for ω and ψ, before annealing.
     """
 
     model: DynamicsModel
@@ -154,7 +154,7 @@ class ModelBasedUpdate:
         critic = self.critic.linearize(state.critic, batch.observations, batch.actions)
         gradient = critic.vjp(2 / targets.shape[0] * (critic.outputs - targets))
         parameters, optimizer = adam_step(
-            state.critic, gradient, state.critic_optimizer, self.critic_learning_rate
+            state.critic, gradient, state.critic_optimizer, self._critic_rate(state)
         )
         state = state._replace(
             critic=parameters,
@@ -187,9 +187,12 @@ class ModelBasedUpdate:
             state.critic, state.policy, batch.observations, batch.noise
         )
         parameters, optimizer = adam_step(
-            state.policy, gradient, state.policy_optimizer, self.critic_learning_rate
+            state.policy, gradient, state.policy_optimizer, self._critic_rate(state)
         )
         return state._replace(policy=parameters, policy_optimizer=optimizer), info
+
+    def _critic_rate(self, state: TrainState) -> Tensor:
+        return self.critic_learning_rate * state.annealing
 
     def weights(self, state: TrainState, batch: Batch) -> Tensor:
         """How much the error of each dimension counts: shape (n,), or (B, n) if by transition."""

@@ -39,6 +39,7 @@ def test_fresh_state_starts_at_rest_with_a_target_of_its_own():
     model, critic, policy, metric = normal(4), normal(2, 3), normal(2), normal(5)
     state = train_state(model, critic, policy, metric, AllAlike().judge(torch.zeros(6)))
     assert torch.equal(state.target_critic, critic)
+    assert state.annealing == 1
     assert state.normalizer.mean.shape == (6,)
     assert torch.equal(state.normalizer(BATCH), BATCH)
     assert state.target_critic.data_ptr() != critic.data_ptr()

@@ -175,6 +175,15 @@ def test_without_a_model_the_critic_is_adam_on_the_true_bellman_error():
     )
 
 
+def test_annealing_scales_the_critics_rate_and_no_other():
+    quarter = torch.tensor(0.25, dtype=torch.float64)
+    slow, update = small_update(critic_learning_rate=0.005), small_update(critic_learning_rate=0.02)
+    state = draw_state(update)
+    expected, _ = slow(state, BATCH, BATCH)
+    annealed, _ = update(state._replace(annealing=quarter), BATCH, BATCH)
+    assert_close(annealed._replace(annealing=state.annealing), expected)
+
+
 def test_fit_critic_averages_the_target_with_the_new_critic():
     update = small_update()
     before = draw_state(update)

@@ -1,0 +1,65 @@
+"""The critic's step size over training."""
+
+import csv
+
+import pytest
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.logger import configure
+
+from mbrl_taskmet.agents import MLE, TaskMet
+
+
+class Shares(BaseCallback):
+    """Notes the share of the step size in force, and the progress, after each step."""
+
+    def __init__(self):
+        super().__init__()
+        self.shares, self.steps = [], []
+
+    def _on_step(self):
+        self.shares.append(self.model.learner.state.annealing.item())
+        self.steps.append(self.num_timesteps)
+        return True
+
+
+def shares(agent, timesteps, **options):
+    noted = Shares()
+    agent.learn(timesteps, callback=noted, **options)
+    return dict(zip(noted.steps, noted.shares, strict=True))
+
+
+@pytest.mark.parametrize("agent_class", [MLE, TaskMet])
+def test_the_rate_falls_linearly_to_what_is_to_be_left(make_agent, agent_class):
+    found = shares(make_agent(agent_class, learning_starts=0, learning_rate_decay=0.8), 1_000)
+    # Renewed every hundred updates, after which the next step shows it.
+    assert found[2] == pytest.approx(1, abs=1e-2)
+    assert found[502] == pytest.approx(1 - 0.8 * 0.5, abs=1e-2)
+    assert found[902] == pytest.approx(1 - 0.8 * 0.9, abs=1e-2)
+
+
+def test_without_decay_the_rate_stays(make_agent):
+    agent = make_agent(MLE, learning_starts=0, learning_rate_decay=0.0)
+    assert set(shares(agent, 300).values()) == {1.0}
+
+
+def test_the_published_rate_stays(make_agent):
+    assert make_agent(TaskMet, preset="published").config.learning_rate_decay == 0
+
+
+def test_training_that_goes_on_goes_on_from_the_progress_it_has_made(make_agent):
+    agent = make_agent(MLE, learning_starts=0, learning_rate_decay=1.0)
+    agent.learn(500)
+    found = shares(agent, 500, reset_num_timesteps=False)
+    assert found[502] == pytest.approx(0.5, abs=1e-2)
+
+
+def test_the_rate_is_logged_as_in_stable_baselines3(make_agent, tmp_path):
+    agent = make_agent(MLE, learning_rate=0.01, learning_rate_decay=1.0)
+    agent.set_logger(configure(str(tmp_path), ["csv"]))
+    agent.learn(200, log_interval=1)
+    agent.logger.close()
+    with (tmp_path / "progress.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        left = 1 - float(row["time/total_timesteps"]) / 200
+        assert float(row["train/learning_rate"]) == pytest.approx(0.01 * left)
