@@ -25,8 +25,8 @@ class Decision:
     """mse, dfl, lodl, lodl_directed, lodl_quadratic or taskmet."""
 
     regime: str = ""
-    """Of the data: for budget sparse, medium, dense or nuisance, for portfolio sp500 or tse; the
-    first if not given."""
+    """Of the data: for budget sparse, medium, dense, mixed or nuisance, for portfolio sp500 or
+    tse; the first if not given."""
 
     alpha: float = 0.0
     """Weight of the mean squared error beside the loss of DFL and LODL."""

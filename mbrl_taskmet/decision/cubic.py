@@ -35,6 +35,11 @@ class Cubic:
         """The value of the chosen item is to be high."""
         return "maximize"
 
+    @property
+    def target_range(self) -> None:
+        """A value is any number."""
+        return None
+
     def split(self) -> Split:
         """Draw all items."""
         generator = torch.Generator().manual_seed(self.seed)

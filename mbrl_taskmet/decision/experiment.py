@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import torch
 
+from mbrl_taskmet.decision.bounded import within_range
 from mbrl_taskmet.decision.catalogue import METHODS, SETUPS, WITH_ALPHA
 from mbrl_taskmet.decision.quality import Quality, evaluate
 from mbrl_taskmet.suggestion import did_you_mean
@@ -66,10 +67,11 @@ class Experiment:
         setup = SETUPS[self.problem]
         problem = setup.problem(self.regime, self.dataset_seed)
         data = problem.split()
+        network = within_range(setup.network, problem, data.train.targets)
         predict = METHODS[self.method](setup, self.alpha)
         generator = torch.Generator().manual_seed(self.model_seed)
         start = time.process_time()
-        y_hat = predict(problem, setup.network, data, generator)
+        y_hat = predict(problem, network, data, generator)
         seconds = time.process_time() - start
         return Outcome(evaluate(problem, y_hat, data.test), seconds)
 

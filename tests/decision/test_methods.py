@@ -10,6 +10,7 @@ from mbrl_taskmet.decision import (
     DFL,
     LODL,
     MSE,
+    Budget,
     ClosedForm,
     Cubic,
     Data,
@@ -71,6 +72,7 @@ class Weighted:
     """A task whose decision is the prediction and whose regret is a weighted squared error."""
 
     sense = "minimize"
+    target_range = None
     weights = torch.tensor([2.0, 0.5, 4.0])
 
     def decision(self, y_hat, aux, *, relaxed=False):
@@ -95,6 +97,14 @@ def test_sampled_regrets_are_what_errors_cost_the_decision():
     errors, regrets = LODL(num_samples=7).sample(Weighted(), data, generator())
     assert errors.shape == (4, 7, 3)
     assert_close(regrets, (errors.square() * Weighted.weights).sum(-1), rtol=1e-4, atol=1e-4)
+
+
+def test_samples_are_predictions_that_could_be_made():
+    data = Budget(sizes=(3, 1, 1)).split().train
+    errors, _ = LODL(num_samples=20).sample(Budget(), data, generator())
+    samples = data.targets.flatten(1).unsqueeze(1) + errors
+    assert samples.min() >= 0
+    assert samples.max() <= 1
 
 
 def test_symmetric_local_losses_do_not_help_on_cubic():
