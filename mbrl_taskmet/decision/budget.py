@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from mbrl_taskmet.decision.problem import Data, Range, Sense, Split, nothing
+from mbrl_taskmet.decision.streams import stream
 from mbrl_taskmet.decision.subsets import best_choice, soft_choice, subsets
 from mbrl_taskmet.suggestion import did_you_mean
 
@@ -85,7 +86,7 @@ class Budget:
     def split(self) -> Split:
         """Draw rates and features; the rates are standardised by the training data."""
         regime = REGIMES[self.regime]
-        generator = torch.Generator().manual_seed(self.seed)
+        generator = stream(self.seed, "data")
         sources = self.num_targets + regime.num_nuisance
         mixing = torch.randn(sources, self.num_targets, generator=generator) / sources**0.5
         rates = [self._draw_rates(size, regime.density, generator) for size in self.sizes]

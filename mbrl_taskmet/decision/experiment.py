@@ -5,11 +5,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import torch
-
 from mbrl_taskmet.decision.bounded import within_range
 from mbrl_taskmet.decision.catalogue import METHODS, SETUPS, WITH_ALPHA
 from mbrl_taskmet.decision.quality import Quality, evaluate
+from mbrl_taskmet.decision.streams import stream
 from mbrl_taskmet.suggestion import did_you_mean
 
 
@@ -69,7 +68,7 @@ class Experiment:
         data = problem.split()
         network = within_range(setup.network, problem, data.train.targets)
         predict = METHODS[self.method](setup, self.alpha)
-        generator = torch.Generator().manual_seed(self.model_seed)
+        generator = stream(self.model_seed, "model")
         start = time.process_time()
         y_hat = predict(problem, network, data, generator)
         seconds = time.process_time() - start
