@@ -213,6 +213,7 @@ DECISION = DecisionStudy(
         "lodl 10": ("lodl", 10.0),
         "lodl_quadratic": ("lodl_quadratic", 0.0),
         "lodl_directed": ("lodl_directed", 0.0),
+        "lodl_directed 10": ("lodl_directed", 10.0),
         "taskmet": ("taskmet", 0.0),
     },
     problems={
