@@ -138,6 +138,7 @@ class Descent:
     def __post_init__(self) -> None:
         check_steps(self.steps, self.learning_rate)
         check_steps(self.check_every, 1.0)
+        check_patience(self.patience)
 
     def __call__(
         self,
@@ -234,6 +235,19 @@ def loss_gradient(
             )
         (cotangent,) = torch.autograd.grad(value, outputs)
     return value.detach(), model.vjp(cotangent)
+
+
+def check_patience(patience: int) -> None:
+    """Refuse to give up before the first look.
+
+    Raises:
+        ValueError: if there is no look.
+    """
+    if patience < 1:
+        raise ValueError(
+            f"The patience must be 1 or more, or as many as the steps never to give up; "
+            f"got {patience}."
+        )
 
 
 def check_steps(steps: int, learning_rate: float) -> None:

@@ -206,6 +206,23 @@ def test_training_that_goes_nowhere_is_refused(build):
         build()
 
 
+def trainer(**options):
+    return BilevelTrainer(network=MLP((1, 1)), metric=UnconditionalMetric(Diagonal(1)), **options)
+
+
+@pytest.mark.parametrize(
+    ("build", "complaint"),
+    [
+        (lambda: trainer(first_steps=-1), "first_steps.* must be 0 or more; got -1"),
+        (lambda: trainer(patience=0), "patience must be 1 or more.* got 0"),
+        (lambda: Descent(patience=0), "patience must be 1 or more.* got 0"),
+    ],
+)
+def test_bad_settings_of_a_training_are_refused_in_one_sentence(build, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        build()
+
+
 @pytest.mark.parametrize("page", ["decision.md"])
 def test_the_code_in_the_documentation_runs_and_does_what_it_says(page):
     text = (Path(__file__).parents[2] / "docs" / page).read_text()
