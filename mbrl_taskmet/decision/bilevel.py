@@ -152,7 +152,7 @@ class BilevelTrainer:
         """dL_task(θ*(φ))/dφ, and what to log of it."""
         task_loss, gradient = loss_gradient(self.network, theta, task.inputs, task.loss)
         estimate = self.hypergradient(problem, theta, phi, gradient)
-        inner = prediction_gradient(problem, theta, phi)
+        inner = prediction_gradient(problem, theta, self.metric.at(phi, problem.inputs))
         return estimate.gradient, {
             "task_loss": task_loss.item(),
             "prediction_loss": problem.loss(theta, phi).item(),

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mbrl_taskmet.hypergradient import Curvature, GaussNewton, PredictionProblem
 from mbrl_taskmet.linear_solvers import Exact, LinearSolver
-from mbrl_taskmet.networks import Network
+from mbrl_taskmet.networks import Network, Rows
 from mbrl_taskmet.train_state import AdamState, adam_init, adam_step
 
 Loss = Callable[[Tensor], Tensor]
@@ -77,8 +77,9 @@ class AdamFit:
     ) -> Progress:
         """θ ← Adam on L(θ, φ)."""
         theta, optimizer = progress
+        weigh = problem.metric.at(metric_parameters, problem.inputs)
         for _ in range(self.steps):
-            gradient = prediction_gradient(problem, theta, metric_parameters)
+            gradient = prediction_gradient(problem, theta, weigh)
             theta, optimizer = adam_step(theta, gradient, optimizer, self.learning_rate)
         return Progress(theta, optimizer)
 
@@ -201,14 +202,11 @@ class Best:
         return self._since < self._patience
 
 
-def prediction_gradient(
-    problem: PredictionProblem, parameters: Tensor, metric_parameters: Tensor
-) -> Tensor:
-    """∂_θL = mean_B[2 Jᵀ Λ_φ (f − y)], shape (P,)."""
+def prediction_gradient(problem: PredictionProblem, parameters: Tensor, weigh: Rows) -> Tensor:
+    """∂_θL = mean_B[2 Jᵀ Λ_φ (f − y)], shape (P,), with the metric at its inputs: x ↦ Λ_φ x."""
     model = problem.network.linearize(parameters, problem.inputs)
     errors = model.outputs - problem.targets
-    weighted = problem.metric.apply(metric_parameters, problem.inputs, errors)
-    return model.vjp(2 / len(errors) * weighted)
+    return model.vjp(2 / len(errors) * weigh(errors))
 
 
 def loss_gradient(

@@ -96,7 +96,8 @@ def test_prediction_gradient_is_that_by_autograd():
     problem, phi = weighted_problem(MLP((3, 4, 2)))
     theta = problem.network.init(generator(), torch.float64)
     expected = torch.func.grad(lambda t: problem.loss(t, phi))(theta)
-    assert_close(prediction_gradient(problem, theta, phi), expected)
+    weigh = problem.metric.at(phi, problem.inputs)
+    assert_close(prediction_gradient(problem, theta, weigh), expected)
 
 
 def test_closed_form_is_the_minimum_that_newton_finds_and_adam_goes_to():
