@@ -207,6 +207,7 @@ DECISION = DecisionStudy(
         "constant": ("constant", 0.0),
         "random": ("random", 0.0),
         "mse": ("mse", 0.0),
+        "mse_by_task": ("mse_by_task", 0.0),
         "dfl": ("dfl", 0.0),
         "dfl 10": ("dfl", 10.0),
         "lodl": ("lodl", 0.0),

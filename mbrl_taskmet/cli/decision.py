@@ -23,7 +23,7 @@ class Decision:
     """cubic, budget or portfolio."""
 
     method: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="METHOD")]
-    """mse, dfl, lodl, lodl_directed, lodl_quadratic or taskmet."""
+    """mse, mse_by_task, dfl, lodl, lodl_directed, lodl_quadratic or taskmet."""
 
     regime: str = ""
     """Of the data: for budget sparse, medium, dense, mixed or nuisance, for portfolio sp500 or

@@ -144,6 +144,7 @@ def _untrained(predictor: Predictor) -> Callable[[Setup, float], Predictor]:
 
 METHODS: Mapping[str, Callable[[Setup, float], Predictor]] = {
     "mse": trained(lambda setup, alpha: MSE(descent=setup.descent)),
+    "mse_by_task": trained(lambda setup, alpha: MSE(descent=setup.descent, chosen_by="decisions")),
     "dfl": trained(lambda setup, alpha: DFL(alpha=alpha, descent=setup.decision_descent)),
     "lodl": trained(_lodl("weighted_mse")),
     "lodl_directed": trained(_lodl("directed")),
