@@ -184,7 +184,8 @@ class DecisionStudy(ResumableStudy[ExperimentRun]):
                     [float(row["test_mse"]) for row in group],
                     [float(row["decision_quality"]) for row in group],
                     "*" if name == "taskmet" else "o",
-                    color=f"C{index}",
+                    # Ten colours are in the cycle, for all but the constant predictor.
+                    color="black" if name == "constant" else f"C{index}",
                     label=name,
                     alpha=0.7,
                 )
