@@ -195,6 +195,9 @@ class Metric(Protocol):
     def init(self, generator: torch.Generator, dtype: torch.dtype = torch.float32) -> Tensor:
         """φ at which Λ is the identity, so that training starts at the mean squared error."""
 
+    def at(self, parameters: Tensor, inputs: Tensor) -> Rows:
+        """The map x ↦ Λ_φ(s, a) x of rows that belong to these, made once to be used often."""
+
     def apply(self, parameters: Tensor, inputs: Tensor, vectors: Tensor) -> Tensor:
         """Λ_φ(s, a) x row by row: φ, (B, n + d), (B, n) → (B, n)."""
 
@@ -226,9 +229,13 @@ class UnconditionalMetric:
         """The identity; nothing is drawn."""
         return self.form.identity().to(dtype)
 
+    def at(self, parameters: Tensor, inputs: Tensor) -> Rows:
+        """The map x ↦ Λ_φ x, the same everywhere."""
+        return self.form.product(parameters)
+
     def apply(self, parameters: Tensor, inputs: Tensor, vectors: Tensor) -> Tensor:
         """Λ_φ x for each row x."""
-        return self.form.product(parameters)(vectors)
+        return self.at(parameters, inputs)(vectors)
 
     def weights(self, parameters: Tensor, inputs: Tensor) -> Tensor:
         """The diagonal of Λ_φ, shape (n,)."""
@@ -242,7 +249,7 @@ class UnconditionalMetric:
         self, parameters: Tensor, inputs: Tensor, model: Linearization
     ) -> Callable[[Tensor], Tensor]:
         """The product u ↦ Jᵀ Λ_φ J u, in which a network may fold the one Λ into its layers."""
-        return model.gauss_newton(self.form.product(parameters))
+        return model.gauss_newton(self.at(parameters, inputs))
 
     def clamp(self, parameters: Tensor) -> Tensor:
         """φ within the form's bounds."""
@@ -274,9 +281,13 @@ class ConditionalMetric:
         zeros = drawn.new_zeros((fan_in_and_bias - 1) * num_outputs)
         return torch.cat([below, zeros, raw])
 
+    def at(self, parameters: Tensor, inputs: Tensor) -> Rows:
+        """The map x ↦ Λ_φ(s, a) x, with the network evaluated."""
+        return self.form.product(self.network(parameters, inputs))
+
     def apply(self, parameters: Tensor, inputs: Tensor, vectors: Tensor) -> Tensor:
         """Λ_φ(s, a) x for each row x."""
-        return self.form.product(self.network(parameters, inputs))(vectors)
+        return self.at(parameters, inputs)(vectors)
 
     def weights(self, parameters: Tensor, inputs: Tensor) -> Tensor:
         """The diagonal of Λ_φ(s, a), shape (B, n)."""
@@ -290,7 +301,7 @@ class ConditionalMetric:
         self, parameters: Tensor, inputs: Tensor, model: Linearization
     ) -> Callable[[Tensor], Tensor]:
         """The product u ↦ Jᵀ Λ_φ(s, a) J u."""
-        weigh = self.form.product(self.network(parameters, inputs))
+        weigh = self.at(parameters, inputs)
         return lambda tangent: model.vjp(weigh(model.jvp(tangent)))
 
     def clamp(self, parameters: Tensor) -> Tensor:

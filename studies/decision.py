@@ -184,7 +184,8 @@ class DecisionStudy(ResumableStudy[ExperimentRun]):
                     [float(row["test_mse"]) for row in group],
                     [float(row["decision_quality"]) for row in group],
                     "*" if name == "taskmet" else "o",
-                    color=f"C{index}",
+                    # Ten colours are in the cycle, for all but the constant predictor.
+                    color="black" if name == "constant" else f"C{index}",
                     label=name,
                     alpha=0.7,
                 )
@@ -207,12 +208,14 @@ DECISION = DecisionStudy(
         "constant": ("constant", 0.0),
         "random": ("random", 0.0),
         "mse": ("mse", 0.0),
+        "mse_by_task": ("mse_by_task", 0.0),
         "dfl": ("dfl", 0.0),
         "dfl 10": ("dfl", 10.0),
         "lodl": ("lodl", 0.0),
         "lodl 10": ("lodl", 10.0),
         "lodl_quadratic": ("lodl_quadratic", 0.0),
         "lodl_directed": ("lodl_directed", 0.0),
+        "lodl_directed 10": ("lodl_directed", 10.0),
         "taskmet": ("taskmet", 0.0),
     },
     problems={

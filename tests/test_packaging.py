@@ -24,7 +24,12 @@ BELOW = {
     "mbrl_taskmet": set(),
     "mbrl_taskmet.envs": {"mbrl_taskmet"},
     "mbrl_taskmet.agents": {"mbrl_taskmet"},
-    "mbrl_taskmet.benchmarks": {"mbrl_taskmet", "mbrl_taskmet.agents", "mbrl_taskmet.envs"},
+    "mbrl_taskmet.benchmarks": {
+        "mbrl_taskmet",
+        "mbrl_taskmet.agents",
+        "mbrl_taskmet.decision",
+        "mbrl_taskmet.envs",
+    },
     "mbrl_taskmet.decision": {"mbrl_taskmet"},
     "mbrl_taskmet.runs": {"mbrl_taskmet", "mbrl_taskmet.agents", "mbrl_taskmet.envs"},
     "mbrl_taskmet.studies": {

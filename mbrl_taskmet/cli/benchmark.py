@@ -10,10 +10,10 @@ from typing import Any, Literal
 from rich.console import Console
 from rich.table import Table
 
-from mbrl_taskmet.benchmarks import loop, populations, scaling, updates
+from mbrl_taskmet.benchmarks import decisions, loop, populations, scaling, updates
 from mbrl_taskmet.benchmarks.figures import draw_scaling
 
-Part = Literal["update", "loop", "scaling", "memory", "population"]
+Part = Literal["update", "loop", "scaling", "memory", "population", "decision"]
 Row = dict[str, Any]
 
 
@@ -24,7 +24,7 @@ class Benchmark:
     parts: tuple[Part, ...] = ("update", "loop")
     """What to time: one update of each agent beside a plain reference and the arithmetic's limit;
     the training loop by its parts; the update as batch, width and distractors grow; the memory
-    over 100,000 updates; populations."""
+    over 100,000 updates; populations; quadratic programmes beside cvxpylayers."""
 
     num_distractors: tuple[int, ...] = (0, 16, 128, 512)
     """Sizes, of update and loop."""
@@ -61,6 +61,9 @@ class Benchmark:
         if part == "memory":
             number = 1_000 if self.quick else 100_000
             return scaling.MEMORY_COLUMNS, scaling.memory_over_updates(number)
+        if part == "decision":
+            stocks = (20,) if self.quick else (20, 50)
+            return decisions.COLUMNS, decisions.DecisionBenchmark(stocks).run()
         return populations.COLUMNS, populations.PopulationBenchmark().run()
 
     def _gather(

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Annotated
 
 import numpy as np
@@ -22,11 +23,11 @@ class Decision:
     """cubic, budget or portfolio."""
 
     method: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="METHOD")]
-    """mse, dfl, lodl, lodl_directed, lodl_quadratic or taskmet."""
+    """mse, mse_by_task, dfl, lodl, lodl_directed, lodl_quadratic or taskmet."""
 
     regime: str = ""
-    """Of the data: for budget sparse, medium, dense or nuisance, for portfolio sp500 or tse; the
-    first if not given."""
+    """Of the data: for budget sparse, medium, dense, mixed or nuisance, for portfolio sp500 or
+    tse; the first if not given."""
 
     alpha: float = 0.0
     """Weight of the mean squared error beside the loss of DFL and LODL."""
@@ -45,10 +46,10 @@ class Decision:
             problem=self.problem, method=self.method, regime=self.regime, alpha=self.alpha
         )
         beside = [replace(asked, method=name, alpha=0.0) for name in ("constant", "random")]
-        results = {
-            experiment.method: [self._run(experiment, seed, console) for seed in self.seeds]
-            for experiment in (asked, *beside)
-        }
+        # Seed by seed, since methods share a seed's data; each method once, whatever was asked for.
+        results: dict[str, list[Outcome]] = {one.method: [] for one in (asked, *beside)}
+        for seed, experiment in product(self.seeds, dict.fromkeys((asked, *beside))):
+            results[experiment.method].append(self._run(experiment, seed, console))
         if self.json:
             found = {name: [_as_dict(one) for one in group] for name, group in results.items()}
             print(json.dumps(found, indent=2))

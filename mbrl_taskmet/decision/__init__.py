@@ -6,6 +6,7 @@ trains any predictor for any task loss.
 """
 
 from mbrl_taskmet.decision.bilevel import BilevelTrainer, Task, TaskMetFit
+from mbrl_taskmet.decision.bounded import Bounded, within_range
 from mbrl_taskmet.decision.budget import Budget
 from mbrl_taskmet.decision.cubic import Cubic
 from mbrl_taskmet.decision.fitting import AdamFit, ClosedForm, Descent, Fit
@@ -33,6 +34,7 @@ __all__ = [
     "MSE",
     "AdamFit",
     "BilevelTrainer",
+    "Bounded",
     "Budget",
     "ClosedForm",
     "Cubic",
@@ -59,4 +61,5 @@ __all__ = [
     "simplex_qp",
     "soft_choice",
     "soft_top_k",
+    "within_range",
 ]

@@ -13,6 +13,7 @@ from mbrl_taskmet.decision.fitting import (
     Log,
     Loss,
     Progress,
+    check_patience,
     check_steps,
     loss_gradient,
     prediction_gradient,
@@ -87,6 +88,12 @@ class BilevelTrainer:
 
     def __post_init__(self) -> None:
         check_steps(self.steps, self.learning_rate)
+        check_patience(self.patience)
+        if self.first_steps < 0:
+            raise ValueError(
+                "first_steps, the fits before the metric learns, must be 0 or more; "
+                f"got {self.first_steps}."
+            )
 
     def train(
         self,
@@ -145,7 +152,7 @@ class BilevelTrainer:
         """dL_task(θ*(φ))/dφ, and what to log of it."""
         task_loss, gradient = loss_gradient(self.network, theta, task.inputs, task.loss)
         estimate = self.hypergradient(problem, theta, phi, gradient)
-        inner = prediction_gradient(problem, theta, phi)
+        inner = prediction_gradient(problem, theta, self.metric.at(phi, problem.inputs))
         return estimate.gradient, {
             "task_loss": task_loss.item(),
             "prediction_loss": problem.loss(theta, phi).item(),

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mbrl_taskmet.decision.problem import Data, Sense, Split, nothing
+from mbrl_taskmet.decision.problem import Data, Range, Sense, Split, nothing
+from mbrl_taskmet.decision.streams import stream
 from mbrl_taskmet.decision.subsets import best_choice, soft_choice, subsets
 from mbrl_taskmet.suggestion import did_you_mean
 
@@ -17,7 +18,8 @@ class Regime:
 
     Attributes:
         density: share of the rates that are not zero.
-        num_nuisance: random numbers mixed into the features of an item, beside its rates.
+        num_nuisance: random numbers mixed into the features of an item, beside its rates, so that
+            the features do not tell the rates.
     """
 
     density: float
@@ -28,9 +30,12 @@ REGIMES: Mapping[str, Regime] = {
     "sparse": Regime(0.03),
     "medium": Regime(0.1),
     "dense": Regime(1.0),
+    "mixed": Regime(0.03, num_nuisance=10),
     "nuisance": Regime(0.03, num_nuisance=50),
 }
-"""By name. Without nuisance the features tell all rates, and least squares do well."""
+"""By name. Without nuisance the features tell all rates, as in the published task; its public
+variations mix random numbers in to make it harder, as many as the rates in `mixed`, more in
+`nuisance`."""
 
 
 @dataclass(frozen=True)
@@ -73,10 +78,15 @@ class Budget:
         """Many users are to be reached."""
         return "maximize"
 
+    @property
+    def target_range(self) -> Range:
+        """A rate is a probability. More of it reaches more users only between 0 and 1."""
+        return (0.0, 1.0)
+
     def split(self) -> Split:
         """Draw rates and features; the rates are standardised by the training data."""
         regime = REGIMES[self.regime]
-        generator = torch.Generator().manual_seed(self.seed)
+        generator = stream(self.seed, "data")
         sources = self.num_targets + regime.num_nuisance
         mixing = torch.randn(sources, self.num_targets, generator=generator) / sources**0.5
         rates = [self._draw_rates(size, regime.density, generator) for size in self.sizes]

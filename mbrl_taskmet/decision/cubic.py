@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from mbrl_taskmet.decision.problem import Data, Sense, Split, nothing
+from mbrl_taskmet.decision.streams import stream
 from mbrl_taskmet.decision.top_k import soft_top_k
 
 
@@ -35,9 +36,14 @@ class Cubic:
         """The value of the chosen item is to be high."""
         return "maximize"
 
+    @property
+    def target_range(self) -> None:
+        """A value is any number."""
+        return None
+
     def split(self) -> Split:
         """Draw all items."""
-        generator = torch.Generator().manual_seed(self.seed)
+        generator = stream(self.seed, "data")
         return Split(*(self._draw(size, generator) for size in self.sizes))
 
     def _draw(self, size: int, generator: torch.Generator) -> Data:

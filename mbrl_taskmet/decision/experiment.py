@@ -3,12 +3,14 @@
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
-import torch
-
+from mbrl_taskmet.decision.bounded import within_range
 from mbrl_taskmet.decision.catalogue import METHODS, SETUPS, WITH_ALPHA
-from mbrl_taskmet.decision.quality import Quality, evaluate
+from mbrl_taskmet.decision.problem import Problem, Split
+from mbrl_taskmet.decision.quality import Quality, Yardstick, evaluate, measure
+from mbrl_taskmet.decision.streams import stream
 from mbrl_taskmet.suggestion import did_you_mean
 
 
@@ -64,14 +66,22 @@ class Experiment:
     def run(self) -> Outcome:
         """Train on the training data and decide on the test data."""
         setup = SETUPS[self.problem]
-        problem = setup.problem(self.regime, self.dataset_seed)
-        data = problem.split()
+        problem, data, yardstick = _prepared(self.problem, self.regime, self.dataset_seed)
+        network = within_range(setup.network, problem, data.train.targets)
         predict = METHODS[self.method](setup, self.alpha)
-        generator = torch.Generator().manual_seed(self.model_seed)
+        generator = stream(self.model_seed, "model")
         start = time.process_time()
-        y_hat = predict(problem, setup.network, data, generator)
+        y_hat = predict(problem, network, data, generator)
         seconds = time.process_time() - start
-        return Outcome(evaluate(problem, y_hat, data.test), seconds)
+        return Outcome(evaluate(problem, y_hat, data.test, yardstick), seconds)
+
+
+@lru_cache(maxsize=1)
+def _prepared(name: str, regime: str, seed: int) -> tuple[Problem, Split, Yardstick]:
+    """A problem with its data and yardstick, kept for the next method on the same data."""
+    problem = SETUPS[name].problem(regime, seed)
+    data = problem.split()
+    return problem, data, measure(problem, data.test)
 
 
 def _check(what: str, name: str, known: Iterable[str]) -> None:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mbrl_taskmet.hypergradient import Curvature, GaussNewton, PredictionProblem
 from mbrl_taskmet.linear_solvers import Exact, LinearSolver
-from mbrl_taskmet.networks import Network
+from mbrl_taskmet.networks import Network, Rows
 from mbrl_taskmet.train_state import AdamState, adam_init, adam_step
 
 Loss = Callable[[Tensor], Tensor]
@@ -77,8 +77,9 @@ class AdamFit:
     ) -> Progress:
         """θ ← Adam on L(θ, φ)."""
         theta, optimizer = progress
+        weigh = problem.metric.at(metric_parameters, problem.inputs)
         for _ in range(self.steps):
-            gradient = prediction_gradient(problem, theta, metric_parameters)
+            gradient = prediction_gradient(problem, theta, weigh)
             theta, optimizer = adam_step(theta, gradient, optimizer, self.learning_rate)
         return Progress(theta, optimizer)
 
@@ -138,6 +139,7 @@ class Descent:
     def __post_init__(self) -> None:
         check_steps(self.steps, self.learning_rate)
         check_steps(self.check_every, 1.0)
+        check_patience(self.patience)
 
     def __call__(
         self,
@@ -200,14 +202,11 @@ class Best:
         return self._since < self._patience
 
 
-def prediction_gradient(
-    problem: PredictionProblem, parameters: Tensor, metric_parameters: Tensor
-) -> Tensor:
-    """∂_θL = mean_B[2 Jᵀ Λ_φ (f − y)], shape (P,)."""
+def prediction_gradient(problem: PredictionProblem, parameters: Tensor, weigh: Rows) -> Tensor:
+    """∂_θL = mean_B[2 Jᵀ Λ_φ (f − y)], shape (P,), with the metric at its inputs: x ↦ Λ_φ x."""
     model = problem.network.linearize(parameters, problem.inputs)
     errors = model.outputs - problem.targets
-    weighted = problem.metric.apply(metric_parameters, problem.inputs, errors)
-    return model.vjp(2 / len(errors) * weighted)
+    return model.vjp(2 / len(errors) * weigh(errors))
 
 
 def loss_gradient(
@@ -234,6 +233,19 @@ def loss_gradient(
             )
         (cotangent,) = torch.autograd.grad(value, outputs)
     return value.detach(), model.vjp(cotangent)
+
+
+def check_patience(patience: int) -> None:
+    """Refuse to give up before the first look.
+
+    Raises:
+        ValueError: if there is no look.
+    """
+    if patience < 1:
+        raise ValueError(
+            f"The patience must be 1 or more, or as many as the steps never to give up; "
+            f"got {patience}."
+        )
 
 
 def check_steps(steps: int, learning_rate: float) -> None:

@@ -1,5 +1,6 @@
 """LODL: for each instance a local loss that imitates what errors cost the decision there."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -98,17 +99,20 @@ class LODL:
     ) -> tuple[Tensor, Tensor]:
         """Errors around the truth, (B, K, I T), and what they cost the decision, (B, K).
 
+        Samples stay within the range of the targets, since predictions do.
+
         Raises:
             ValueError: if no sampled error costs anything.
         """
         y, sign = data.targets, sign_of(problem.sense)
+        low, high = problem.target_range or (-math.inf, math.inf)
         best = problem.objective(y, problem.decision(y, data.aux), data.aux)
         errors, regrets = [], []
         for _ in range(self.num_samples):
             noise = torch.randn(y.shape, generator=generator, dtype=y.dtype)
-            error = self.sample_std * y.std() * noise
-            z = problem.decision(y + error, data.aux)
-            errors.append(error.flatten(1))
+            sample = (y + self.sample_std * y.std() * noise).clamp(low, high)
+            z = problem.decision(sample, data.aux)
+            errors.append((sample - y).flatten(1))
             regrets.append(sign * (best - problem.objective(y, z, data.aux)))
         found = torch.stack(regrets, 1)
         if not found.mean() > 0:

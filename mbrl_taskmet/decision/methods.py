@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -37,13 +37,23 @@ class Method(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class MSE:
-    """The mean squared error of all targets alike; the task is not asked.
+    """The mean squared error of all targets alike; training does not ask the task.
 
     Attributes:
         descent: on it.
+        chosen_by: what chooses on the validation data, the same error or the task loss of relaxed
+            decisions. With the latter this is what a learned metric has to beat: TaskMet chooses by
+            decisions too, and that alone is worth something.
     """
 
     descent: Descent = field(default_factory=Descent)
+    chosen_by: Literal["error", "decisions"] = "error"
+
+    def __post_init__(self) -> None:
+        if self.chosen_by not in ("error", "decisions"):
+            raise ValueError(
+                f"Parameters are chosen by 'error' or 'decisions'; got {self.chosen_by!r}."
+            )
 
     def fit(
         self,
@@ -54,7 +64,8 @@ class MSE:
         generator: torch.Generator,
     ) -> Fit:
         """Descend on mean[(ŷ − y)²]."""
-        return descend(self.descent, network, train, validation, squared_error, generator)
+        chooses = loss_of(problem) if self.chosen_by == "decisions" else None
+        return descend(self.descent, network, train, validation, squared_error, generator, chooses)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -43,6 +43,11 @@ class Portfolio:
         """Return less risk is to be high."""
         return "maximize"
 
+    @property
+    def target_range(self) -> None:
+        """A return is any number."""
+        return None
+
     def split(self) -> Split:
         """Features, returns and risks of consecutive days.
 

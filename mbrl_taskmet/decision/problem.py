@@ -8,6 +8,9 @@ from torch import Tensor
 
 Sense = Literal["maximize", "minimize"]
 
+Range = tuple[float, float]
+"""The lowest and the highest that something can be."""
+
 TaskLoss = Callable[[Tensor, "Data"], Tensor]
 """Of predictions, (B, I, T), on data: a scalar to be lowered."""
 
@@ -44,6 +47,10 @@ class Problem(Protocol):
     @property
     def sense(self) -> Sense:
         """Whether the objective is to be high or low."""
+
+    @property
+    def target_range(self) -> Range | None:
+        """What y can be, and predictions of it with all methods; None for any number."""
 
     def split(self) -> Split:
         """The data, the same at every call."""

@@ -5,9 +5,11 @@ import torch
 
 from cases import applied_gradient
 from mbrl_taskmet.benchmarks.cases import VARIANTS, make_case
+from mbrl_taskmet.benchmarks.decisions import COLUMNS, DecisionBenchmark, cvxpylayer
 from mbrl_taskmet.benchmarks.loop import LoopBenchmark
 from mbrl_taskmet.benchmarks.measure import MatrixProducts, arithmetic_limit, interleaved
 from mbrl_taskmet.benchmarks.reference import AutogradReference, HigherReference
+from mbrl_taskmet.decision import simplex_qp
 from mbrl_taskmet.networks import MLP
 
 
@@ -99,6 +101,17 @@ def test_functions_take_turns():
     timings = interleaved(functions, rounds=3, warm_up=1)
     assert "".join(order) == "ab" + "ab" * 3
     assert all(timing.cpu >= 0 for timing in timings.values())
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_the_programmes_are_solved_alike_by_both_that_are_timed():
+    pytest.importorskip("cvxpylayers")
+    benchmark = DecisionBenchmark(stocks=(5,), batch=3, rounds=1)
+    p, Q = benchmark.programmes(5)
+    torch.testing.assert_close(simplex_qp(p, Q), cvxpylayer(Q)(p), rtol=0, atol=1e-4)
+    rows = list(benchmark.run())
+    assert [row["solver"] for row in rows] == ["simplex_qp", "cvxpylayers"]
+    assert all(tuple(row) == COLUMNS for row in rows)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from mbrl_taskmet.decision import Cubic
 from mbrl_taskmet.decision.experiment import Experiment
 
 
@@ -23,6 +24,28 @@ def test_the_table_has_means_over_the_seeds(cli):
     assert status == 0
     assert "budget, dense" in output
     assert re.search(r"constant .* ± ", output)
+
+
+def test_a_method_that_stands_beside_the_others_runs_once(cli):
+    _, output, _ = cli("decision", "cubic", "constant", "--seeds", "0", "1", "--json")
+    assert {name: len(runs) for name, runs in json.loads(output).items()} == {
+        "constant": 2,
+        "random": 2,
+    }
+
+
+def test_methods_share_the_data_and_the_yardstick_of_a_problem(monkeypatch):
+    calls, split = [], Cubic.split
+
+    def counted(problem):
+        calls.append(problem.seed)
+        return split(problem)
+
+    monkeypatch.setattr(Cubic, "split", counted)
+    for seed in (77, 78):
+        for name in ("constant", "random"):
+            Experiment(problem="cubic", method=name, dataset_seed=seed).run()
+    assert calls == [77, 78]
 
 
 @pytest.mark.parametrize(

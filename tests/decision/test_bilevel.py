@@ -96,7 +96,8 @@ def test_prediction_gradient_is_that_by_autograd():
     problem, phi = weighted_problem(MLP((3, 4, 2)))
     theta = problem.network.init(generator(), torch.float64)
     expected = torch.func.grad(lambda t: problem.loss(t, phi))(theta)
-    assert_close(prediction_gradient(problem, theta, phi), expected)
+    weigh = problem.metric.at(phi, problem.inputs)
+    assert_close(prediction_gradient(problem, theta, weigh), expected)
 
 
 def test_closed_form_is_the_minimum_that_newton_finds_and_adam_goes_to():
@@ -203,6 +204,23 @@ def test_a_loss_that_is_not_finite_ends_the_training():
 )
 def test_training_that_goes_nowhere_is_refused(build):
     with pytest.raises(ValueError, match="at least one step and a positive"):
+        build()
+
+
+def trainer(**options):
+    return BilevelTrainer(network=MLP((1, 1)), metric=UnconditionalMetric(Diagonal(1)), **options)
+
+
+@pytest.mark.parametrize(
+    ("build", "complaint"),
+    [
+        (lambda: trainer(first_steps=-1), "first_steps.* must be 0 or more; got -1"),
+        (lambda: trainer(patience=0), "patience must be 1 or more.* got 0"),
+        (lambda: Descent(patience=0), "patience must be 1 or more.* got 0"),
+    ],
+)
+def test_bad_settings_of_a_training_are_refused_in_one_sentence(build, complaint):
+    with pytest.raises(ValueError, match=complaint):
         build()
 
 

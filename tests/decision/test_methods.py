@@ -10,15 +10,18 @@ from mbrl_taskmet.decision import (
     DFL,
     LODL,
     MSE,
+    Budget,
     ClosedForm,
     Cubic,
     Data,
     Descent,
     TaskMet,
     evaluate,
+    loss_of,
     predict,
 )
 from mbrl_taskmet.decision.forms import Directed, Scalar
+from mbrl_taskmet.decision.methods import squared_error
 from mbrl_taskmet.decision.problem import sign_of
 from mbrl_taskmet.networks import MLP
 
@@ -43,6 +46,19 @@ def test_least_squares_are_the_regression_line():
     expected = torch.linalg.lstsq(design, train.targets.flatten(0, 1)).solution.flatten()
     assert_close(fit.parameters, expected, rtol=0, atol=1e-3)
     assert validation.targets.shape == (50, 50, 1)
+
+
+def test_least_squares_can_be_chosen_by_what_they_decide():
+    """The same descent, of which another point is kept."""
+    train, validation, _ = CUBIC.split()
+    fits = [
+        MSE(descent=DESCENT, chosen_by=by).fit(CUBIC, LINE, train, validation, generator())
+        for by in ("error", "decisions")
+    ]
+    by_error, by_decisions = (predict(LINE, fit.parameters, validation) for fit in fits)
+    task_loss = loss_of(CUBIC)
+    assert task_loss(by_decisions, validation) < task_loss(by_error, validation)
+    assert squared_error(by_error, validation) < squared_error(by_decisions, validation)
 
 
 def test_least_squares_decide_worse_than_chance_on_cubic_and_taskmet_does_not():
@@ -71,6 +87,7 @@ class Weighted:
     """A task whose decision is the prediction and whose regret is a weighted squared error."""
 
     sense = "minimize"
+    target_range = None
     weights = torch.tensor([2.0, 0.5, 4.0])
 
     def decision(self, y_hat, aux, *, relaxed=False):
@@ -95,6 +112,14 @@ def test_sampled_regrets_are_what_errors_cost_the_decision():
     errors, regrets = LODL(num_samples=7).sample(Weighted(), data, generator())
     assert errors.shape == (4, 7, 3)
     assert_close(regrets, (errors.square() * Weighted.weights).sum(-1), rtol=1e-4, atol=1e-4)
+
+
+def test_samples_are_predictions_that_could_be_made():
+    data = Budget(sizes=(3, 1, 1)).split().train
+    errors, _ = LODL(num_samples=20).sample(Budget(), data, generator())
+    samples = data.targets.flatten(1).unsqueeze(1) + errors
+    assert samples.min() >= 0
+    assert samples.max() <= 1
 
 
 def test_symmetric_local_losses_do_not_help_on_cubic():
@@ -136,6 +161,7 @@ def test_one_scalar_weighs_all_dimensions_of_a_row():
         (lambda: LODL(family="cubic"), "one of weighted_mse, directed, quadratic; got 'cubic'"),
         (lambda: TaskMet(form="round").metric(1, 1), "one of scalar, diagonal, full; got 'round'"),
         (lambda: TaskMet(chosen_by="hard"), "'relaxed' or 'taken'; got 'hard'"),
+        (lambda: MSE(chosen_by="task"), "'error' or 'decisions'; got 'task'"),
         (lambda: sign_of("maximise"), "'maximize' or 'minimize'; got 'maximise'"),
     ],
 )

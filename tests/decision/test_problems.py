@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.autograd import gradcheck
 
-from cases import assert_close, draws
+from cases import assert_close, draws, generator
 from mbrl_taskmet.decision import (
     Budget,
     Cubic,
@@ -103,6 +103,28 @@ def test_budget_reaches_each_user_by_any_of_the_chosen_items():
         for b in range(len(y))
     ]
     assert_close(problem.reached(y), torch.tensor(expected, dtype=torch.float64))
+
+
+def test_a_higher_rate_never_reaches_fewer_users():
+    """Of rates within their range; beyond it, a second item above one takes users away."""
+    problem = Budget()
+    assert problem.target_range == (0.0, 1.0)
+    y = torch.rand(40, 5, 10, generator=generator(), dtype=torch.float64)
+    raised = y + (1 - y) * torch.rand(y.shape, generator=generator(1), dtype=torch.float64)
+    assert (problem.reached(raised) >= problem.reached(y)).all()
+    slopes = torch.func.jacrev(lambda y: problem.reached(y).sum(0))(y)
+    assert slopes.min() >= 0
+    beyond = torch.full((1, 5, 10), 1.5)
+    assert (problem.reached(1.2 * beyond) < problem.reached(beyond)).all()
+
+
+@every_problem
+def test_targets_are_within_their_range(problem):
+    if problem.target_range is not None:
+        low, high = problem.target_range
+        for part in problem.split():
+            assert part.targets.min() >= low
+            assert part.targets.max() <= high
 
 
 @pytest.mark.parametrize("regime", REGIMES)
