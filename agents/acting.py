@@ -10,7 +10,7 @@ from stable_baselines3.common.type_aliases import PyTorchObs
 from torch import Tensor
 
 from ..critic import Critic
-from ..networks import MLP
+from ..mlp import MLP
 from ..train_state import TrainState
 from .config import AgentConfig
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from ..networks import MLP
+from ..mlp import MLP
 
 
 class Ensemble:

@@ -8,7 +8,7 @@ from gymnasium import spaces
 from stable_baselines3.common.type_aliases import Schedule
 from torch import Tensor
 
-from ..networks import MLP
+from ..mlp import MLP
 from ..train_state import TrainState
 from .acting import LearnedPolicy
 from .config import AgentConfig

@@ -13,7 +13,8 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from ..critic import share_of_lowest
-from ..networks import MLP, Linearization, MLPLinearization
+from ..mlp import MLP, MLPLinearization
+from ..networks import Linearization
 from ..train_state import Info
 from .ensemble import Ensemble
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..critic import share_of_lowest
 from ..losses import soft_value
-from ..networks import MLP, MLPLinearization
+from ..mlp import MLP, MLPLinearization
 from ..train_state import Info
 from .ensemble import Ensemble
 

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from ..hypergradient import HypergradientEstimator, UnrolledGradient
 from ..metric import Cholesky, ConditionalMetric, Diagonal, Metric, UnconditionalMetric
-from ..networks import MLP
+from ..mlp import MLP
 from ..trilevel import ModelBasedUpdate, TaskMetUpdate
 from .base import ModelBasedAlgorithm
 from .config import AgentConfig, TaskMetConfig

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from mbrl_taskmet.batch import Batch
-from mbrl_taskmet.networks import MLP, Linearization, Network
+from mbrl_taskmet.mlp import MLP
+from mbrl_taskmet.networks import Linearization, Network
 
 
 @dataclass(frozen=True)

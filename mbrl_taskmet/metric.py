@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from mbrl_taskmet.networks import MLP, Linearization, Rows
+from mbrl_taskmet.mlp import MLP
+from mbrl_taskmet.networks import Linearization, Rows
 
 UNIT_SOFTPLUS = math.log(math.e - 1)
 """softplus⁻¹(1): the raw number of a weight of one."""

@@ -16,7 +16,7 @@ from mbrl_taskmet.batch import Batch
 from mbrl_taskmet.dynamics import DynamicsModel
 from mbrl_taskmet.hypergradient import FullHessian, ImplicitGradient, PredictionProblem
 from mbrl_taskmet.metric import Cholesky, ConditionalMetric, Diagonal, Scaled, UnconditionalMetric
-from mbrl_taskmet.networks import MLP
+from mbrl_taskmet.mlp import MLP
 from mbrl_taskmet.relevance import CriticSensitivity
 from mbrl_taskmet.trilevel import ModelBasedUpdate, TaskMetUpdate
 

@@ -38,7 +38,8 @@ from mbrl_taskmet.linear_solvers import (
     NormalEquationCG,
 )
 from mbrl_taskmet.metric import Cholesky, Diagonal, UnconditionalMetric
-from mbrl_taskmet.networks import MLP, ModuleNetwork
+from mbrl_taskmet.mlp import MLP
+from mbrl_taskmet.networks import ModuleNetwork
 
 PERCEPTRON = MLP((N + A, 4, N))
 LINEAR = ModuleNetwork(SharedFeatures())

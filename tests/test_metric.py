@@ -26,7 +26,7 @@ from mbrl_taskmet.metric import (
     UnconditionalMetric,
     metric_gradient,
 )
-from mbrl_taskmet.networks import MLP
+from mbrl_taskmet.mlp import MLP
 
 INPUTS = draws(11)(B, N + A)
 

@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from cases import assert_close, draws, generator, parametrized
-from mbrl_taskmet.networks import MLP, FunctionLinearization, ModuleNetwork
+from mbrl_taskmet.mlp import MLP
+from mbrl_taskmet.networks import FunctionLinearization, ModuleNetwork
 
 ROWS = 7
 SYMMETRIC = (lambda matrix: matrix + matrix.T)(draws(5)(3, 3))

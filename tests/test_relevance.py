@@ -25,7 +25,7 @@ from mbrl_taskmet.agents.vep import VEPUpdate
 from mbrl_taskmet.dynamics import model_inputs
 from mbrl_taskmet.hypergradient import GaussNewton, ImplicitGradient, PredictionProblem
 from mbrl_taskmet.linear_solvers import Exact
-from mbrl_taskmet.networks import MLP
+from mbrl_taskmet.mlp import MLP
 from mbrl_taskmet.normalizer import Normalizer
 from mbrl_taskmet.relevance import (
     AllAlike,

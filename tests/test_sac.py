@@ -9,7 +9,7 @@ from mbrl_taskmet.agents.sac import SoftActorCritic
 from mbrl_taskmet.dynamics import DynamicsModel
 from mbrl_taskmet.hypergradient import ImplicitGradient
 from mbrl_taskmet.metric import Diagonal, UnconditionalMetric
-from mbrl_taskmet.networks import MLP
+from mbrl_taskmet.mlp import MLP
 from mbrl_taskmet.relevance import CriticSensitivity
 from mbrl_taskmet.trilevel import ModelBasedUpdate, TaskGradientUpdate, TaskMetUpdate
 

@@ -5,7 +5,7 @@ import torch
 
 from cases import A, ByAutograd, N, assert_close, draw_batch, draws, generator, small_update
 from mbrl_taskmet.agents.soft_q import SoftQ
-from mbrl_taskmet.networks import MLP
+from mbrl_taskmet.mlp import MLP
 
 UPDATE = small_update()
 CRITIC, REFERENCE = UPDATE.critic, ByAutograd(UPDATE)

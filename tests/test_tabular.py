@@ -15,7 +15,8 @@ from mbrl_taskmet.batch import Batch
 from mbrl_taskmet.dynamics import DynamicsModel
 from mbrl_taskmet.losses import bellman_target, soft_value
 from mbrl_taskmet.metric import Diagonal, UnconditionalMetric
-from mbrl_taskmet.networks import MLP, ModuleNetwork
+from mbrl_taskmet.mlp import MLP
+from mbrl_taskmet.networks import ModuleNetwork
 from mbrl_taskmet.trilevel import ModelBasedUpdate
 
 EXAMPLE = json.loads((Path(__file__).parent / "data" / "tabular_example.json").read_text())

@@ -34,7 +34,7 @@ from mbrl_taskmet.hypergradient import (
 )
 from mbrl_taskmet.linear_solvers import Exact, Identity, NormalEquationCG
 from mbrl_taskmet.metric import Cholesky, ConditionalMetric, Diagonal, UnconditionalMetric
-from mbrl_taskmet.networks import MLP
+from mbrl_taskmet.mlp import MLP
 from mbrl_taskmet.normalizer import Normalizer
 from mbrl_taskmet.relevance import Predictability
 from mbrl_taskmet.trilevel import ModelBasedUpdate, TaskGradientUpdate, TaskMetUpdate

@@ -22,7 +22,8 @@ from cases import (
 from mbrl_taskmet.dynamics import DynamicsModel
 from mbrl_taskmet.hypergradient import FullHessian, ImplicitGradient
 from mbrl_taskmet.linear_solvers import Exact
-from mbrl_taskmet.networks import MLP, ModuleNetwork
+from mbrl_taskmet.mlp import MLP
+from mbrl_taskmet.networks import ModuleNetwork
 from mbrl_taskmet.trilevel import TaskMetUpdate
 
 BATCH, TASK_BATCH = draw_batch(1, rows=24), draw_batch(2, rows=24)

@@ -22,7 +22,8 @@ from mbrl_taskmet.decision.quality import constant_prediction
 from mbrl_taskmet.decision.taskmet import TaskMet
 from mbrl_taskmet.hypergradient import ImplicitGradient
 from mbrl_taskmet.linear_solvers import ConjugateGradient, Exact
-from mbrl_taskmet.networks import MLP, Network
+from mbrl_taskmet.mlp import MLP
+from mbrl_taskmet.networks import Network
 
 Predictor = Callable[[Problem, Network, Split, torch.Generator], Tensor]
 """Predictions for the test data: a method that trains the network, or what needs no training."""

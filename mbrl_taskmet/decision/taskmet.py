@@ -19,7 +19,8 @@ from mbrl_taskmet.metric import (
     Metric,
     UnconditionalMetric,
 )
-from mbrl_taskmet.networks import MLP, Network
+from mbrl_taskmet.mlp import MLP
+from mbrl_taskmet.networks import Network
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from mbrl_taskmet.benchmarks.loop import LoopBenchmark
 from mbrl_taskmet.benchmarks.measure import MatrixProducts, arithmetic_limit, interleaved
 from mbrl_taskmet.benchmarks.reference import AutogradReference, HigherReference
 from mbrl_taskmet.decision import simplex_qp
-from mbrl_taskmet.networks import MLP
+from mbrl_taskmet.mlp import MLP
 
 
 def double(value):

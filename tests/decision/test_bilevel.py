@@ -28,7 +28,8 @@ from mbrl_taskmet.decision.fitting import Progress, loss_gradient, prediction_gr
 from mbrl_taskmet.hypergradient import ImplicitGradient, PredictionProblem
 from mbrl_taskmet.linear_solvers import Exact
 from mbrl_taskmet.metric import Diagonal, UnconditionalMetric
-from mbrl_taskmet.networks import MLP, ModuleNetwork
+from mbrl_taskmet.mlp import MLP
+from mbrl_taskmet.networks import ModuleNetwork
 
 EXACT = ImplicitGradient(Exact(), damping=0.0)
 PROBLEMS = {

@@ -5,7 +5,8 @@ import torch
 
 from cases import assert_close, draws, generator
 from mbrl_taskmet.decision import Bounded, Budget, Cubic, within_range
-from mbrl_taskmet.networks import MLP, FunctionLinearization
+from mbrl_taskmet.mlp import MLP
+from mbrl_taskmet.networks import FunctionLinearization
 
 NETWORK = MLP((3, 5, 2))
 

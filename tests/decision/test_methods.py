@@ -23,7 +23,7 @@ from mbrl_taskmet.decision import (
 from mbrl_taskmet.decision.forms import Directed, Scalar
 from mbrl_taskmet.decision.methods import squared_error
 from mbrl_taskmet.decision.problem import sign_of
-from mbrl_taskmet.networks import MLP
+from mbrl_taskmet.mlp import MLP
 
 LINE = MLP((1, 1))
 CUBIC = Cubic(seed=100, sizes=(100, 50, 200))

@@ -4,7 +4,8 @@ import torch
 
 from cases import assert_close, draws, generator
 from mbrl_taskmet.decision.rows import OverItems, PerItem
-from mbrl_taskmet.networks import MLP, FunctionLinearization
+from mbrl_taskmet.mlp import MLP
+from mbrl_taskmet.networks import FunctionLinearization
 
 ITEMS, FEATURES, TARGETS = 4, 3, 2
 NETWORK = MLP((FEATURES, 5, TARGETS))
