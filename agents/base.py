@@ -22,7 +22,8 @@ from stable_baselines3.common.utils import FloatSchedule, LinearSchedule
 from ..batch import Batch
 from ..compilation import Compile, should_compile
 from ..dynamics import DynamicsModel
-from ..metric import Diagonal, Metric, UnconditionalMetric
+from ..forms import Diagonal
+from ..metric import Metric, UnconditionalMetric
 from ..train_state import Info
 from ..trilevel import ModelBasedUpdate
 from .acting import LearnedPolicy

@@ -3,8 +3,9 @@
 import math
 from typing import ClassVar
 
+from ..forms import Cholesky, Diagonal
 from ..hypergradient import HypergradientEstimator, UnrolledGradient
-from ..metric import Cholesky, ConditionalMetric, Diagonal, Metric, UnconditionalMetric
+from ..metric import ConditionalMetric, Metric, UnconditionalMetric
 from ..mlp import MLP
 from ..trilevel import ModelBasedUpdate, TaskMetUpdate
 from .base import ModelBasedAlgorithm

@@ -14,8 +14,9 @@ from torch.nn.functional import one_hot, softplus
 from mbrl_taskmet.agents.soft_q import SoftQ
 from mbrl_taskmet.batch import Batch
 from mbrl_taskmet.dynamics import DynamicsModel
+from mbrl_taskmet.forms import Cholesky, Diagonal, Scaled
 from mbrl_taskmet.hypergradient import FullHessian, ImplicitGradient, PredictionProblem
-from mbrl_taskmet.metric import Cholesky, ConditionalMetric, Diagonal, Scaled, UnconditionalMetric
+from mbrl_taskmet.metric import ConditionalMetric, UnconditionalMetric
 from mbrl_taskmet.mlp import MLP
 from mbrl_taskmet.relevance import CriticSensitivity
 from mbrl_taskmet.trilevel import ModelBasedUpdate, TaskMetUpdate

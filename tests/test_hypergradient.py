@@ -25,6 +25,7 @@ from cases import (
     minimum,
     parametrized,
 )
+from mbrl_taskmet.forms import Cholesky, Diagonal
 from mbrl_taskmet.hypergradient import (
     FullHessian,
     GaussNewton,
@@ -37,7 +38,7 @@ from mbrl_taskmet.linear_solvers import (
     NeumannSeries,
     NormalEquationCG,
 )
-from mbrl_taskmet.metric import Cholesky, Diagonal, UnconditionalMetric
+from mbrl_taskmet.metric import UnconditionalMetric
 from mbrl_taskmet.mlp import MLP
 from mbrl_taskmet.networks import ModuleNetwork
 

@@ -18,14 +18,9 @@ from cases import (
     identity,
     matrices,
 )
+from mbrl_taskmet.forms import Cholesky, Diagonal
 from mbrl_taskmet.hypergradient import PredictionProblem
-from mbrl_taskmet.metric import (
-    Cholesky,
-    ConditionalMetric,
-    Diagonal,
-    UnconditionalMetric,
-    metric_gradient,
-)
+from mbrl_taskmet.metric import ConditionalMetric, UnconditionalMetric, metric_gradient
 from mbrl_taskmet.mlp import MLP
 
 INPUTS = draws(11)(B, N + A)

@@ -7,8 +7,9 @@ from stable_baselines3.common.distributions import SquashedDiagGaussianDistribut
 from cases import N, assert_close, draw_batch, draw_metric, draws, generator
 from mbrl_taskmet.agents.sac import SoftActorCritic
 from mbrl_taskmet.dynamics import DynamicsModel
+from mbrl_taskmet.forms import Diagonal
 from mbrl_taskmet.hypergradient import ImplicitGradient
-from mbrl_taskmet.metric import Diagonal, UnconditionalMetric
+from mbrl_taskmet.metric import UnconditionalMetric
 from mbrl_taskmet.mlp import MLP
 from mbrl_taskmet.relevance import CriticSensitivity
 from mbrl_taskmet.trilevel import ModelBasedUpdate, TaskGradientUpdate, TaskMetUpdate

@@ -13,8 +13,9 @@ from mbrl_taskmet.agents.soft_q import SoftQ
 from mbrl_taskmet.agents.vep import VEPUpdate
 from mbrl_taskmet.batch import Batch
 from mbrl_taskmet.dynamics import DynamicsModel
+from mbrl_taskmet.forms import Diagonal
 from mbrl_taskmet.losses import bellman_target, soft_value
-from mbrl_taskmet.metric import Diagonal, UnconditionalMetric
+from mbrl_taskmet.metric import UnconditionalMetric
 from mbrl_taskmet.mlp import MLP
 from mbrl_taskmet.networks import ModuleNetwork
 from mbrl_taskmet.trilevel import ModelBasedUpdate

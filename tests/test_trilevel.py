@@ -25,6 +25,7 @@ from mbrl_taskmet.agents.omd import OMDUpdate
 from mbrl_taskmet.agents.vagram import VaGraMUpdate
 from mbrl_taskmet.agents.vep import VEPUpdate
 from mbrl_taskmet.dynamics import model_inputs
+from mbrl_taskmet.forms import Cholesky, Diagonal
 from mbrl_taskmet.hypergradient import (
     FullHessian,
     GaussNewton,
@@ -33,7 +34,7 @@ from mbrl_taskmet.hypergradient import (
     UnrolledGradient,
 )
 from mbrl_taskmet.linear_solvers import Exact, Identity, NormalEquationCG
-from mbrl_taskmet.metric import Cholesky, ConditionalMetric, Diagonal, UnconditionalMetric
+from mbrl_taskmet.metric import ConditionalMetric, UnconditionalMetric
 from mbrl_taskmet.mlp import MLP
 from mbrl_taskmet.normalizer import Normalizer
 from mbrl_taskmet.relevance import Predictability

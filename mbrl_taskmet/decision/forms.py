@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from mbrl_taskmet.metric import UNIT_SOFTPLUS
+from mbrl_taskmet.forms import UNIT_SOFTPLUS
 from mbrl_taskmet.networks import Rows
 
 

@@ -13,7 +13,7 @@ from mbrl_taskmet.decision.fitting import Descent, Fit, check_steps
 from mbrl_taskmet.decision.forms import Directed
 from mbrl_taskmet.decision.methods import check_alpha, descend, regularized
 from mbrl_taskmet.decision.problem import Data, Problem, TaskLoss, check_data, sign_of
-from mbrl_taskmet.metric import Cholesky, Diagonal, Form
+from mbrl_taskmet.forms import Cholesky, Diagonal, Form
 from mbrl_taskmet.networks import Network
 from mbrl_taskmet.train_state import adam_init, adam_step
 

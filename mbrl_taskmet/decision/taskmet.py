@@ -10,15 +10,9 @@ from mbrl_taskmet.decision.fitting import AdamFit, Fit, InnerFit
 from mbrl_taskmet.decision.forms import Scalar
 from mbrl_taskmet.decision.problem import Data, Problem, check_data, loss_of
 from mbrl_taskmet.decision.rows import PerItem, Scope
+from mbrl_taskmet.forms import Cholesky, Diagonal, Form
 from mbrl_taskmet.hypergradient import HypergradientEstimator, ImplicitGradient
-from mbrl_taskmet.metric import (
-    Cholesky,
-    ConditionalMetric,
-    Diagonal,
-    Form,
-    Metric,
-    UnconditionalMetric,
-)
+from mbrl_taskmet.metric import ConditionalMetric, Metric, UnconditionalMetric
 from mbrl_taskmet.mlp import MLP
 from mbrl_taskmet.networks import Network
 

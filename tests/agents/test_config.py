@@ -11,6 +11,7 @@ from mbrl_taskmet import MLE, Predictability, TaskMet, relevance
 from mbrl_taskmet.agents import AGENTS
 from mbrl_taskmet.agents.config import AgentConfig, OMDConfig, TaskMetConfig, configure
 from mbrl_taskmet.agents.serialization import decode, encode
+from mbrl_taskmet.forms import Diagonal
 from mbrl_taskmet.hypergradient import FullHessian, ImplicitGradient, UnrolledGradient
 from mbrl_taskmet.linear_solvers import (
     ConjugateGradient,
@@ -19,7 +20,7 @@ from mbrl_taskmet.linear_solvers import (
     NeumannSeries,
     NormalEquationCG,
 )
-from mbrl_taskmet.metric import Diagonal, UnconditionalMetric
+from mbrl_taskmet.metric import UnconditionalMetric
 from mbrl_taskmet.relevance import AllAlike, CriticSensitivity, GatesOnly, Given, PriorOnly
 
 CONFIGS = [agent.config_class for agent in AGENTS.values()]

@@ -25,9 +25,10 @@ from mbrl_taskmet.decision import (
     loss_of,
 )
 from mbrl_taskmet.decision.fitting import Progress, loss_gradient, prediction_gradient
+from mbrl_taskmet.forms import Diagonal
 from mbrl_taskmet.hypergradient import ImplicitGradient, PredictionProblem
 from mbrl_taskmet.linear_solvers import Exact
-from mbrl_taskmet.metric import Diagonal, UnconditionalMetric
+from mbrl_taskmet.metric import UnconditionalMetric
 from mbrl_taskmet.mlp import MLP
 from mbrl_taskmet.networks import ModuleNetwork
 
