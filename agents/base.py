@@ -232,8 +232,8 @@ class ModelBasedAlgorithm(ReadableAlgorithm):
         """Follow what changes slowly: the units of observations, and the progress of training."""
         if self.normalize_observations:
             self.learner.renew_normalizer()
-        rate = self.lr_schedule(self._current_progress_remaining)
-        self.learner.anneal(rate / self.config.learning_rate)
+        rate, at_first = map(self.lr_schedule, (self._current_progress_remaining, 1.0))
+        self.learner.anneal(rate / at_first)
 
     def _setup_lr_schedule(self) -> None:
         rate, decay = self.config.learning_rate, self.config.learning_rate_decay
