@@ -37,13 +37,8 @@ def test_the_rate_falls_linearly_to_what_is_to_be_left(make_agent, agent_class):
     assert found[902] == pytest.approx(1 - 0.8 * 0.9, abs=1e-2)
 
 
-def test_without_decay_the_rate_stays(make_agent):
-    agent = make_agent(MLE, learning_starts=0, learning_rate_decay=0.0)
-    assert set(shares(agent, 300).values()) == {1.0}
-
-
-def test_the_published_rate_stays(make_agent):
-    assert make_agent(TaskMet, preset="published").config.learning_rate_decay == 0
+def test_the_rate_stays_if_nothing_is_said(make_agent):
+    assert set(shares(make_agent(MLE, learning_starts=0), 300).values()) == {1.0}
 
 
 def test_training_that_goes_on_goes_on_from_the_progress_it_has_made(make_agent):

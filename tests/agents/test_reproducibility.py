@@ -62,16 +62,12 @@ def continued(agent, folder, env):
     return loaded
 
 
-STEADY = {"learning_rate_decay": 0.0}
-"""A rate that falls over the steps asked for falls otherwise where they are asked for in parts."""
-
-
 @pytest.mark.parametrize("interrupted_at", [30, 90], ids=["at-random-steps", "while-learning"])
 def test_saving_loading_and_continuing_is_the_run_that_was_never_interrupted(
     agent_class, make_agent, make_either, snapshot, differences, tmp_path, interrupted_at
 ):
-    whole = make_agent(agent_class, make_either(), **STEADY).learn(STEPS)
-    begun = make_agent(agent_class, make_either(), **STEADY).learn(interrupted_at)
+    whole = make_agent(agent_class, make_either()).learn(STEPS)
+    begun = make_agent(agent_class, make_either()).learn(interrupted_at)
     resumed = continued(begun, tmp_path, copy.deepcopy(begun.get_env()))
     stir_global_generators()
     resumed.learn(STEPS - interrupted_at, reset_num_timesteps=False)
@@ -86,8 +82,7 @@ def test_continuing_works_through_pickled_normalised_and_vectorised_environments
 
     def make():
         env = make_vec_env(make_env, 2, seed=0, env_kwargs={"kind": "autoregressive"})
-        env = VecNormalize(env, norm_reward=False)
-        return make_agent(TaskMet, env, gradient_steps=-1, **STEADY)
+        return make_agent(TaskMet, VecNormalize(env, norm_reward=False), gradient_steps=-1)
 
     whole, begun = make().learn(STEPS), make().learn(90)
     begun.get_env().save(tmp_path / "normalization.pkl")
