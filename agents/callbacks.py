@@ -148,11 +148,14 @@ class EvaluationCallback(ReturnsCallback):
     """Evaluation of a model-based agent: its returns, its model's errors and its weights.
 
     The columns that compare real dimensions with distractors are empty where there are none of
-    one or the other, as where noise is mixed into every dimension: all then count as real. The
-    agent never sees which dimensions those are.
+    one or the other. Where noise is mixed into every dimension, all dimensions count as real for
+    the model's error, and the weights are compared along what was mixed. The agent never sees which
+    dimensions those are.
 
     Args:
         distractor_mask: True for what is nothing but a distractor, shape (n,); None if unknown.
+        mixing: R, of what is mixed into the observations, shape (n, n); None for nothing.
+        mixed_distractors: which of the columns of R are distractors, shape (n,).
         **options: as in `ReturnsCallback`.
     """
 
@@ -164,10 +167,14 @@ class EvaluationCallback(ReturnsCallback):
         path: str | Path,
         *,
         distractor_mask: ArrayLike | None = None,
+        mixing: ArrayLike | None = None,
+        mixed_distractors: ArrayLike = (),
         **options: Any,
     ) -> None:
         super().__init__(eval_env, path, **options)
         self._mask = None if distractor_mask is None else np.asarray(distractor_mask, bool)
+        self._mixing = None if mixing is None else np.asarray(mixing, np.float64)
+        self._mixed = np.asarray(mixed_distractors, bool)
 
     def _row(self) -> dict[str, Any]:
         row = super()._row() | {"model_mse": self.model.last_info.get("model_mse", "")}
@@ -175,8 +182,12 @@ class EvaluationCallback(ReturnsCallback):
             return row
         if self.model.last_info and not self._mask.all():
             row["model_mse_real"] = self.model.prediction_errors()[~self._mask].mean()
-        if self._mask.any() and not self._mask.all():
-            row |= self.model.metric_weights().separation(self._mask).as_dict()
+        mask = self._mask if self._mixing is None else self._mixed
+        if mask.any() and not mask.all():
+            weights = self.model.metric_weights()
+            if self._mixing is not None:
+                weights = weights.before_mixing(self._mixing)
+            row |= weights.separation(mask).as_dict()
         return row
 
 

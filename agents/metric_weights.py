@@ -128,6 +128,34 @@ class MetricWeights:
             ranking_auc=float(wins),
         )
 
+    def before_mixing(self, mixing: FloatArray) -> "MetricWeights":
+        """The weights along what an environment mixed into its observations: for evaluation only.
+
+        Observations are o = R z. In the environment's units Λ is U Λ U, with 1 / unit_i on the
+        diagonal of U, and what an error in z costs is Rᵀ U Λ U R. A metric that knows nothing has
+        equal weights there too, if the mixtures have one unit.
+
+        Args:
+            mixing: R, shape (n, n).
+
+        Raises:
+            ValueError: if the environment's units are not known.
+        """
+        if self.per_unit is None:
+            raise ValueError(
+                "Weights turn back in the environment's units, which are not known here: read them "
+                "from the agent that learned, before it is saved."
+            )
+        # What weighs nothing does so in any unit.
+        squared = np.divide(
+            self.per_unit, self.weights, out=np.ones_like(self.weights), where=self.weights > 0
+        )
+        per_unit = np.sqrt(squared)
+        matrix = np.diag(self.weights) if self.matrix is None else self.matrix
+        turned = mixing.T @ (per_unit[:, None] * matrix * per_unit) @ mixing
+        names = tuple(f"direction_{i}" for i in range(len(turned)))
+        return MetricWeights(names, np.diag(turned), matrix=turned)
+
     @classmethod
     def mean(cls, found: Sequence["MetricWeights"]) -> Self:
         """The mean over agents of one environment, of what is known of all of them.

@@ -42,6 +42,8 @@ class DistractorWrapper(gym.Wrapper[FloatArray, Any, FloatArray, Any], RecordCon
         mixing: for evaluation only, like the mask: the matrix R by which observations are
             R (s, x), of the n dimensions s that are wrapped and the k distractors x, shape
             (n + k, n + k), read-only; None where nothing is mixed.
+        mixed_distractors: which of the columns of R are distractors, shape (n + k,), read-only;
+            None where nothing is mixed.
 
     Example:
         >>> env = DistractorWrapper(gym.make("CartPole-v1"), 2, kind="sinusoid")
@@ -54,6 +56,7 @@ class DistractorWrapper(gym.Wrapper[FloatArray, Any, FloatArray, Any], RecordCon
     distractor_mask: NDArray[np.bool_]
     dimension_names: list[str]
     mixing: FloatArray | None
+    mixed_distractors: NDArray[np.bool_] | None
     _state: FloatArray
 
     def __init__(
@@ -120,13 +123,13 @@ class DistractorWrapper(gym.Wrapper[FloatArray, Any, FloatArray, Any], RecordCon
         first = inner_mask.sum()
         added_names = [f"distractor_{first + i}" for i in range(num_distractors)]
         self.dimension_names = list(self._merge(real_names, added_names))
-        self.mixing = None
+        self.mixing = self.mixed_distractors = None
         self._mixing = self._process.mixing(self._layout)
         if self._mixing is not None:
-            self._describe_mixtures(self._mixing)
+            self._describe_mixtures(self._mixing, inner_mask)
         self.distractor_mask.flags.writeable = False
 
-    def _describe_mixtures(self, mixing: FloatArray) -> None:
+    def _describe_mixtures(self, mixing: FloatArray, inner_mask: NDArray[np.bool_]) -> None:
         """Describe dimensions none of which is real or a distractor alone."""
         total, num_real = self._added.size, self._added.size - self._added.sum()
         if mixing.shape != (total, total):
@@ -141,6 +144,8 @@ class DistractorWrapper(gym.Wrapper[FloatArray, Any, FloatArray, Any], RecordCon
         self.dimension_names = [f"mixture_{i}" for i in order]
         self.mixing = mixing[order]
         self.mixing.flags.writeable = False
+        self.mixed_distractors = np.append(inner_mask, np.ones(total - num_real, dtype=np.bool_))
+        self.mixed_distractors.flags.writeable = False
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None

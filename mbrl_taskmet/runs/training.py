@@ -138,6 +138,8 @@ class TrainingConfig:
                 self.environment.make(self.eval_episodes, EVALUATION_SEED + self.seed),
                 run.evaluations,
                 distractor_mask=mask,
+                mixing=agent.env.get_attr("mixing")[0],
+                mixed_distractors=agent.env.get_attr("mixed_distractors")[0],
                 interval=self.eval_every,
                 episodes=self.eval_episodes,
                 checkpoint=run.checkpoint,

@@ -13,6 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from mbrl_taskmet import MLE, TaskMet, VaGraM
 from mbrl_taskmet.agents import MetricWeights
 from mbrl_taskmet.agents.callbacks import EvaluationCallback, WeightsCallback
+from mbrl_taskmet.runs.environments import EnvironmentConfig
 
 MASK = np.array([False] * 4 + [True] * 2)
 
@@ -128,6 +129,31 @@ def test_there_is_no_separation_without_both_kinds_of_dimension(
     make_agent(MLE).learn(50, callback=evaluation(distractor_mask=mask))
     (row,) = read(tmp_path / "evaluations.csv")
     assert [row[name] for name in EvaluationCallback.COLUMNS[5:8]] == ["", "", ""]
+
+
+def test_where_noise_is_mixed_in_weights_are_compared_along_what_was_mixed(make_agent, tmp_path):
+    config = EnvironmentConfig(num_distractors=2, kind="projected")
+    env = config.make(1, 0)
+    mixing, mixed = (env.get_attr(name)[0] for name in ("mixing", "mixed_distractors"))
+    callback = EvaluationCallback(
+        config.make(1, 1),
+        tmp_path / "evaluations.csv",
+        interval=100,
+        episodes=1,
+        distractor_mask=env.get_attr("distractor_mask")[0],
+        mixing=mixing,
+        mixed_distractors=mixed,
+    )
+    agent, found = make_agent(TaskMet, env, metric="full"), []
+
+    def note(*_):
+        weights = agent.metric_weights().before_mixing(mixing)
+        found.append(weights.separation(mixed).as_dict())
+        return True
+
+    agent.learn(100, callback=[callback, ConvertCallback(note)])
+    (row,) = read(tmp_path / "evaluations.csv")
+    assert {name: float(row[name]) for name in found[-1]} == pytest.approx(found[-1])
 
 
 def test_the_interval_is_in_steps_of_all_environments_each_time_it_is_used(

@@ -274,6 +274,37 @@ def brute_force_separation(weights, distractors):
     return real.mean() / noise.mean(), on_top, auc
 
 
+@pytest.mark.parametrize("full", [False, True])
+def test_before_mixing_an_error_costs_what_it_costs_in_the_agents_units(full):
+    rng = np.random.default_rng(0)
+    factor, mixing, unit = rng.normal(size=(5, 5)), rng.normal(size=(5, 5)), rng.uniform(1, 9, 5)
+    matrix = factor @ factor.T if full else np.diag(rng.uniform(1, 2, 5))
+    weights = np.diag(matrix)
+    found = MetricWeights(tuple("abcde"), weights, per_unit=weights / unit**2,
+                          matrix=matrix if full else None).before_mixing(mixing)  # fmt: skip
+    for _ in range(3):
+        error = rng.normal(size=5)
+        seen = mixing @ error / unit
+        assert error @ found.matrix @ error == pytest.approx(seen @ matrix @ seen)
+    np.testing.assert_array_equal(found.weights, np.diag(found.matrix))
+
+
+def test_a_metric_that_knows_nothing_weighs_what_was_mixed_alike():
+    mixing = np.linalg.qr(np.random.default_rng(0).normal(size=(5, 5)))[0]
+    found = MetricWeights(tuple("abcde"), np.ones(5), per_unit=np.full(5, 0.25))
+    np.testing.assert_allclose(found.before_mixing(mixing).weights, 0.25)
+
+
+def test_a_dimension_without_weight_gives_none_to_what_was_mixed_into_it():
+    found = MetricWeights(("a", "b"), np.array([0.0, 2.0]), per_unit=np.array([0.0, 8.0]))
+    np.testing.assert_allclose(found.before_mixing(np.eye(2)).weights, [0, 8])
+
+
+def test_without_units_nothing_is_turned_back():
+    with pytest.raises(ValueError, match="in the environment's units"):
+        MetricWeights(("a", "b"), np.ones(2)).before_mixing(np.eye(2))
+
+
 @pytest.mark.parametrize("seed", range(10))
 def test_separation_is_what_counting_by_hand_gives(seed):
     rng = np.random.default_rng(seed)

@@ -90,6 +90,13 @@ def test_noise_beside_mixtures_is_a_distractor_and_noise_among_them_is_not():
     assert among.dimension_names == [f"mixture_{i}" for i in range(9)]
 
 
+def test_the_columns_of_the_mixing_that_are_distractors_are_told():
+    np.testing.assert_array_equal(projected().mixed_distractors, np.arange(4 + K) >= 4)
+    among = DistractorWrapper(DistractorWrapper(gym.make("CartPole-v1"), 2), 3, "projected")
+    np.testing.assert_array_equal(among.mixed_distractors, np.arange(9) >= 4)
+    assert DistractorWrapper(gym.make("CartPole-v1"), 2).mixed_distractors is None
+
+
 def test_a_mixing_of_another_size_is_refused():
     class Wrong(Projected):
         def mixing(self, layout):
@@ -101,7 +108,7 @@ def test_a_mixing_of_another_size_is_refused():
 
 def test_neither_the_mixing_nor_the_mask_can_be_changed():
     env = projected()
-    for array in (env.mixing, env.distractor_mask):
+    for array in (env.mixing, env.mixed_distractors, env.distractor_mask):
         with pytest.raises(ValueError, match="read-only"):
             array[0] = 1
 
