@@ -1,11 +1,24 @@
 """Does the task tell a model of little capacity what to spend it on?"""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.figure import Figure
 
 from ..agents import MLEConfig, OMDConfig, TaskMetConfig, VEPConfig
 from ..runs.environments import EnvironmentConfig
+from .figures import LAST, Curves, curves
 from .paper import COLUMNS
+from .statistics import summarize
 from .study import Study
+
+if TYPE_CHECKING:
+    from .resumable import Row
 
 WIDTHS = (2, 3, 4, 6, 8, 12, 16, 32)
 """Units in each of the model's two hidden layers."""
@@ -17,6 +30,40 @@ _AGENTS = {
     "taskmet": TaskMetConfig(),
     "taskmet_conditional": TaskMetConfig(metric_hidden=(32, 32)),
 }
+
+
+def draw_over_width(study: Study, rows: Sequence[Row], path: Path) -> None:
+    """Draw the return and the model's error at the end over the model's width.
+
+    Args:
+        study: whose variants are named `agent-width`.
+        rows: its results.
+        path: of the picture.
+    """
+    by_agent: dict[str, dict[int, Curves]] = {}
+    for group in curves(study, rows):
+        agent, _, width = group.variant.rpartition("-")
+        by_agent.setdefault(agent, {})[int(width)] = group
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    for agent, found in by_agent.items():
+        widths = sorted(found)
+        returns = [summarize(found[width].final[None]) for width in widths]
+        errors = [summarize(found[width].final_error[None]) for width in widths]
+        for axis, summaries in ((left, returns), (right, errors)):
+            ends = np.array([[s.iqm - s.low, s.high - s.iqm] for s in summaries]).T
+            axis.errorbar(
+                widths, [s.iqm for s in summaries], yerr=ends, fmt="o-", capsize=3, label=agent
+            )
+    left.set(ylabel=f"return (IQM of the last {LAST} evaluations, 95 %)")
+    right.set(ylabel="model's mean squared error, in units of variance", yscale="log")
+    for axis in (left, right):
+        axis.set_xscale("log", base=2)
+        axis.set(xlabel="units in each of the model's hidden layers", xticks=WIDTHS)
+        axis.set_xticklabels(map(str, WIDTHS))
+    left.legend(fontsize="small")
+    figure.savefig(path, dpi=120)
+
 
 CAPACITY = Study(
     name="capacity",
@@ -31,4 +78,5 @@ CAPACITY = Study(
     seeds=range(5),
     columns=COLUMNS,
     panel=("model_hidden",),
+    draw=draw_over_width,
 )

@@ -31,6 +31,7 @@ class Curves(NamedTuple):
         returns: shape (seeds, T).
         ratios: mean real over mean distractor weight, shape (seeds, T); NaN where there is none.
         aucs: ranking of real dimensions above distractors, likewise.
+        errors: the model's squared error on the real dimensions, likewise.
     """
 
     panel: str
@@ -39,11 +40,18 @@ class Curves(NamedTuple):
     returns: NDArray[np.float64]
     ratios: NDArray[np.float64]
     aucs: NDArray[np.float64]
+    errors: NDArray[np.float64]
 
     @property
     def final(self) -> NDArray[np.float64]:
         """Mean return of each seed's last evaluations, shape (seeds,)."""
         mean: NDArray[np.float64] = self.returns[:, -LAST:].mean(1)
+        return mean
+
+    @property
+    def final_error(self) -> NDArray[np.float64]:
+        """Mean error of each seed's model at its last evaluations, shape (seeds,)."""
+        mean: NDArray[np.float64] = self.errors[:, -LAST:].mean(1)
         return mean
 
 
@@ -73,6 +81,7 @@ def curves(study: Study, rows: Sequence[Row]) -> list[Curves]:
                             float(row["episode_return"]),
                             float(row.get("real_over_distractor_ratio") or "nan"),
                             float(row.get("ranking_auc") or "nan"),
+                            float(row.get("model_mse_real") or "nan"),
                         ]
                         for row in run
                     ]

@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import partial
 
 import pytest
+from matplotlib.figure import Figure
 from rich.console import Console
 
 from mbrl_taskmet.agents import MLEConfig, TaskMetConfig
@@ -15,6 +16,7 @@ from mbrl_taskmet.relevance import Given
 from mbrl_taskmet.runs.baselines import BaselineRun
 from mbrl_taskmet.runs.environments import EnvironmentConfig
 from mbrl_taskmet.studies import STUDIES
+from mbrl_taskmet.studies.capacity import CAPACITY, WIDTHS
 from mbrl_taskmet.studies.figures import curves, summary_table
 from mbrl_taskmet.studies.first_light import FIRST_LIGHT
 from mbrl_taskmet.studies.study import Study
@@ -104,6 +106,26 @@ def test_curves_gather_the_seeds_of_each_variant():
         assert group.timesteps.tolist() == [60, 120]
         assert group.returns.tolist() == [[1, 1], [2, 2]]
         assert group.final.tolist() == [1, 2]
+
+
+def test_capacity_is_drawn_over_the_width_with_the_models_error(tmp_path, monkeypatch):
+    """Returns of one and more, errors that are a hundredth of the width."""
+    rows = [
+        row | {"model_mse_real": str(int(row["model_hidden"].split("-")[0]) / 100)}
+        for row in rows_of(CAPACITY)
+    ]
+    drawn = []
+    save = Figure.savefig
+    monkeypatch.setattr(Figure, "savefig", lambda f, *a, **o: (drawn.append(f), save(f, *a, **o)))
+    CAPACITY.picture(rows, tmp_path / "capacity.png")
+    assert (tmp_path / "capacity.png").stat().st_size > 10_000
+    returns, errors = drawn[0].axes
+    assert len(returns.containers) == len(errors.containers) == 5
+    line = errors.containers[0].lines[0]
+    assert line.get_xdata().tolist() == list(WIDTHS)
+    assert line.get_ydata() == pytest.approx([width / 100 for width in WIDTHS])
+    # The interquartile mean of 1, 2, 3, 4 and 5.
+    assert set(returns.containers[0].lines[0].get_ydata()) == {3}
 
 
 def test_the_table_shows_the_worst_seed(capsys):
