@@ -292,6 +292,7 @@ def test_a_row_of_another_length_is_refused_though_the_numbers_add_up(cli, spoil
     assert "one for each column" in refused(cli("weights", spoiled.path), spoiled)
 
 
+@pytest.mark.filterwarnings("ignore:.*reward is a NaN value")  # Gymnasium says so first
 def test_an_evaluation_stops_at_what_is_not_finite(cli, folder, monkeypatch):
     def step(self, action):
         observation, _, *rest = original(self, action)

@@ -347,10 +347,10 @@ def test_a_run_that_goes_wrong_fails_and_names_the_last_good_checkpoint(
     assert not run.agent.exists()
 
 
-def test_among_mixtures_nothing_is_compared_with_distractors(tmp_path):
+def test_among_mixtures_what_was_mixed_is_compared(tmp_path):
     projected = EnvironmentConfig(num_distractors=2, kind="projected")
     replace(CONFIG, environment=projected).train(tmp_path / "run", lambda *_: None)
     run = RunFolder(tmp_path / "run")
-    assert {row["ranking_auc"] for row in run.read_evaluations()} == {""}
+    assert all(0 <= float(row["ranking_auc"]) <= 1 for row in run.read_evaluations())
     assert run.read_weights()[0] == [f"mixture_{i}" for i in range(6)]
     assert run.figure.exists()
