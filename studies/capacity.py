@@ -7,12 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 from matplotlib.figure import Figure
 
 from ..agents import MLEConfig, OMDConfig, TaskMetConfig, VEPConfig
 from ..runs.environments import EnvironmentConfig
-from .figures import LAST, Curves, curves
+from .figures import LAST, Curves, curves, draw_intervals
 from .paper import COLUMNS
 from .statistics import summarize
 from .study import Study
@@ -50,11 +49,8 @@ def draw_over_width(study: Study, rows: Sequence[Row], path: Path) -> None:
         widths = sorted(found)
         returns = [summarize(found[width].final[None]) for width in widths]
         errors = [summarize(found[width].final_error[None]) for width in widths]
-        for axis, summaries in ((left, returns), (right, errors)):
-            ends = np.array([[s.iqm - s.low, s.high - s.iqm] for s in summaries]).T
-            axis.errorbar(
-                widths, [s.iqm for s in summaries], yerr=ends, fmt="o-", capsize=3, label=agent
-            )
+        draw_intervals(left, widths, returns, agent)
+        draw_intervals(right, widths, errors, agent)
     left.set(ylabel=f"return (IQM of the last {LAST} evaluations, 95 %)")
     right.set(ylabel="model's mean squared error, in units of variance", yscale="log")
     for axis in (left, right):

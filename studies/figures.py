@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from rich.table import Table
@@ -161,6 +162,16 @@ def draw(study: Study, rows: Sequence[Row], path: Path) -> None:
         draw_by_number(study, rows, path.with_name(f"{path.stem}_by_number.png"))
 
 
+def draw_intervals(
+    axis: Axes, positions: Sequence[float], summaries: Sequence[Summary], label: str
+) -> None:
+    """Draw interquartile means, and the intervals around them, at these positions."""
+    ends = np.array([[s.iqm - s.low, s.high - s.iqm] for s in summaries]).T
+    axis.errorbar(
+        positions, [s.iqm for s in summaries], yerr=ends, fmt="o-", capsize=3, label=label
+    )
+
+
 def draw_by_number(study: Study, rows: Sequence[Row], path: Path) -> None:
     """Draw the final return over the number of distractors, beside what others published.
 
@@ -175,16 +186,9 @@ def draw_by_number(study: Study, rows: Sequence[Row], path: Path) -> None:
     for variant in dict.fromkeys(group.variant for group in groups):
         own = sorted((g for g in groups if g.variant == variant), key=lambda g: int(g.panel))
         summaries = [summarize(group.final[None]) for group in own]
-        middle = np.array([summary.iqm for summary in summaries])
-        ends = np.array([[s.iqm - s.low, s.high - s.iqm] for s in summaries]).T
         seeds = "/".join(dict.fromkeys(str(len(group.final)) for group in own))
-        axis.errorbar(
-            [int(group.panel) for group in own],
-            middle,
-            yerr=ends,
-            fmt="o-",
-            capsize=3,
-            label=f"{variant} ({seeds} seeds)",
+        draw_intervals(
+            axis, [int(group.panel) for group in own], summaries, f"{variant} ({seeds} seeds)"
         )
     for method, returns in study.published.items():
         axis.plot(list(returns), list(returns.values()), "x:", linewidth=1, label=method)
