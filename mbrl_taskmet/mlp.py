@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from mbrl_taskmet.networks import Rows
+from mbrl_taskmet.networks import JacobianProducts, Rows
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class MLP:
         return MLPLinearization(self, parameters, inputs)
 
 
-class MLPLinearization:
+class MLPLinearization(JacobianProducts):
     """The linearisation of an `MLP`: matrix products on cached activations.
 
     With aₗ the activations below layer l, Wₗ its weights, bₗ its biases and Mₗ the mask of the
@@ -141,7 +141,7 @@ class MLPLinearization:
         the small matrices WΛWᵀ and aᵀa: no work grows with the batch times the outputs.
         """
         if len(self._layers) == 1:
-            return lambda tangent: self.vjp(weigh(self.jvp(tangent)))
+            return super().gauss_newton(weigh)
         # With a one for the bias, so that the last layer is one matrix.
         activations = nn.functional.pad(self._activations[-1], (0, 1), value=1.0)
         last = self._layers[-1].weights

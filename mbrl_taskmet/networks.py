@@ -57,7 +57,15 @@ class Network(Protocol):
         """Evaluate f at (θ, x), ready for products with its Jacobian."""
 
 
-class FunctionLinearization:
+class JacobianProducts:
+    """A linearisation's Gauss-Newton product, by the two products that it has with J."""
+
+    def gauss_newton(self: Linearization, weigh: Rows) -> Callable[[Tensor], Tensor]:
+        """The product u ↦ Jᵀ Λ J u."""
+        return lambda tangent: self.vjp(weigh(self.jvp(tangent)))
+
+
+class FunctionLinearization(JacobianProducts):
     """The linearisation of any differentiable function, by `torch.func`."""
 
     def __init__(
@@ -89,10 +97,6 @@ class FunctionLinearization:
         pullback = torch.func.vjp(lambda p: self._jvp(p, tangent), self._parameters)[1]
         gradient: Tensor = pullback(cotangent)[0]
         return gradient
-
-    def gauss_newton(self, weigh: Rows) -> Callable[[Tensor], Tensor]:
-        """The product u ↦ Jᵀ Λ J u."""
-        return lambda tangent: self.vjp(weigh(self.jvp(tangent)))
 
     def _jvp(self, parameters: Tensor, tangent: Tensor) -> Tensor:
         product: Tensor = torch.func.jvp(

@@ -18,6 +18,7 @@ from mbrl_taskmet.forms import Cholesky, Diagonal, Scaled
 from mbrl_taskmet.hypergradient import FullHessian, ImplicitGradient, PredictionProblem
 from mbrl_taskmet.metric import ConditionalMetric, UnconditionalMetric
 from mbrl_taskmet.mlp import MLP
+from mbrl_taskmet.networks import FunctionLinearization
 from mbrl_taskmet.relevance import CriticSensitivity
 from mbrl_taskmet.trilevel import ModelBasedUpdate, TaskMetUpdate
 
@@ -35,6 +36,23 @@ def draws(seed=0):
     """Return a source of standard normal tensors, each call another draw."""
     source = generator(seed)
     return lambda *shape: torch.randn(*shape, generator=source, dtype=torch.float64)
+
+
+def assert_linearized_as_the_function(network, theta, inputs, outputs):
+    """All that the network's linearisation offers is what `torch.func` makes of the network."""
+    normal = draws(7)
+    tangent, cotangent = normal(*theta.shape), normal(len(inputs), outputs)
+    found = network.linearize(theta, inputs)
+    expected = FunctionLinearization(network, theta, inputs)
+    assert_close(found.outputs, network(theta, inputs))
+    assert_close(found.jvp(tangent), expected.jvp(tangent))
+    assert_close(found.vjp(cotangent), expected.vjp(cotangent))
+    assert_close(found.input_vjp(cotangent), expected.input_vjp(cotangent))
+    assert_close(
+        found.curvature_vjp(tangent, cotangent), expected.curvature_vjp(tangent, cotangent)
+    )
+    weigh = torch.nn.Softplus()
+    assert_close(found.gauss_newton(weigh)(tangent), expected.gauss_newton(weigh)(tangent))
 
 
 def identity(size):

@@ -1,14 +1,14 @@
 """A network whose outputs stay within a range, such as that of a probability."""
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from mbrl_taskmet.decision.problem import Problem, Range
-from mbrl_taskmet.networks import Linearization, Network, Rows
+from mbrl_taskmet.decision.wrapped import WrappedNetwork
+from mbrl_taskmet.networks import JacobianProducts, Linearization, Network
 
 NEAREST = 1e-4
 """To a bound, in units of the range, that predictions start at most: a logit of ±9."""
@@ -30,7 +30,7 @@ def within_range(network: Network, problem: Problem, targets: Tensor) -> Network
 
 
 @dataclass(frozen=True)
-class Bounded:
+class Bounded(WrappedNetwork):
     """low + (high − low) σ(f(θ, x) + logit(start)): another network under a logistic last step.
 
     An output of zero is the start of predictions. Rare events would otherwise begin at one in two,
@@ -42,7 +42,6 @@ class Bounded:
         start: where predictions begin, as a share of the range, between 0 and 1.
     """
 
-    network: Network
     bounds: Range
     start: float = 0.5
 
@@ -54,25 +53,12 @@ class Bounded:
                 f"{self.bounds} and {self.start}."
             )
 
-    @property
-    def num_parameters(self) -> int:
-        """P, those of the network."""
-        return self.network.num_parameters
-
-    def init(self, generator: torch.Generator, dtype: torch.dtype = torch.float32) -> Tensor:
-        """Draw the network's parameters."""
-        return self.network.init(generator, dtype)
-
-    def __call__(self, parameters: Tensor, inputs: Tensor) -> Tensor:
-        """Outputs within the range: (P,), (B, inputs) → (B, outputs)."""
-        return self.linearize(parameters, inputs).outputs
-
     def linearize(self, parameters: Tensor, inputs: Tensor) -> "BoundedLinearization":
         """Evaluate the network, and the logistic function above it."""
         return BoundedLinearization(self.network.linearize(parameters, inputs), self)
 
 
-class BoundedLinearization:
+class BoundedLinearization(JacobianProducts):
     """The linearisation of a `Bounded` network: J = diag(g′) J_f for g the logistic last step."""
 
     def __init__(self, below: Linearization, network: Bounded) -> None:
@@ -99,7 +85,3 @@ class BoundedLinearization:
         """∇_θ⟨c, J(θ) u⟩ = ∇_θ⟨g′ c, J_f(θ) u⟩ + J_fᵀ(g″ c ∘ J_f u): (P,), (B, n) → (P,)."""
         below = self._below.curvature_vjp(tangent, self._slope * cotangent)
         return below + self._below.vjp(self._bend * cotangent * self._below.jvp(tangent))
-
-    def gauss_newton(self, weigh: Rows) -> Callable[[Tensor], Tensor]:
-        """The product u ↦ Jᵀ Λ J u."""
-        return lambda tangent: self.vjp(weigh(self.jvp(tangent)))

@@ -1,13 +1,12 @@
 """What one error is to the metric: that of an item, or those of all items of an instance."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-import torch
 from torch import Tensor
 
-from mbrl_taskmet.networks import Linearization, Network, Rows
+from mbrl_taskmet.decision.wrapped import WrappedNetwork
+from mbrl_taskmet.networks import JacobianProducts, Linearization, Network
 
 
 class Scope(Protocol):
@@ -47,7 +46,7 @@ class OverItems:
 
 
 @dataclass(frozen=True)
-class SharedNetwork:
+class SharedNetwork(WrappedNetwork):
     """One network for all items of a row: (B, I F) → (B, I T).
 
     Attributes:
@@ -55,21 +54,7 @@ class SharedNetwork:
         num_items: I.
     """
 
-    network: Network
     num_items: int
-
-    @property
-    def num_parameters(self) -> int:
-        """P, those of the one network."""
-        return self.network.num_parameters
-
-    def init(self, generator: torch.Generator, dtype: torch.dtype = torch.float32) -> Tensor:
-        """Draw the one network's parameters."""
-        return self.network.init(generator, dtype)
-
-    def __call__(self, parameters: Tensor, inputs: Tensor) -> Tensor:
-        """The outputs of all items side by side."""
-        return self.linearize(parameters, inputs).outputs
 
     def linearize(self, parameters: Tensor, inputs: Tensor) -> "SharedLinearization":
         """Evaluate at all items of all rows."""
@@ -77,7 +62,7 @@ class SharedNetwork:
         return SharedLinearization(self.network.linearize(parameters, items), len(inputs))
 
 
-class SharedLinearization:
+class SharedLinearization(JacobianProducts):
     """The linearisation of a `SharedNetwork`: that of the one network, folded into rows."""
 
     def __init__(self, items: Linearization, num_rows: int) -> None:
@@ -106,7 +91,3 @@ class SharedLinearization:
     def curvature_vjp(self, tangent: Tensor, cotangent: Tensor) -> Tensor:
         """∇_θ⟨c, J(θ) u⟩: (P,), (B, I T) → (P,)."""
         return self._items.curvature_vjp(tangent, self._unfold(cotangent))
-
-    def gauss_newton(self, weigh: Rows) -> Callable[[Tensor], Tensor]:
-        """The product u ↦ Jᵀ Λ J u."""
-        return lambda tangent: self.vjp(weigh(self.jvp(tangent)))

@@ -3,31 +3,18 @@
 import pytest
 import torch
 
-from cases import assert_close, draws, generator
+from cases import assert_close, assert_linearized_as_the_function, draws, generator
 from mbrl_taskmet.decision import Bounded, Budget, Cubic, within_range
 from mbrl_taskmet.mlp import MLP
-from mbrl_taskmet.networks import FunctionLinearization
 
 NETWORK = MLP((3, 5, 2))
 
 
 def test_bounded_linearisation_is_that_of_the_function():
     bounded = Bounded(NETWORK, (-1.0, 3.0), start=0.1)
-    normal = draws()
     theta = bounded.init(generator(), torch.float64)
     assert len(theta) == bounded.num_parameters == NETWORK.num_parameters
-    inputs, tangent, cotangent = normal(6, 3), normal(*theta.shape), normal(6, 2)
-    found = bounded.linearize(theta, inputs)
-    expected = FunctionLinearization(bounded, theta, inputs)
-    assert_close(found.outputs, bounded(theta, inputs))
-    assert_close(found.jvp(tangent), expected.jvp(tangent))
-    assert_close(found.vjp(cotangent), expected.vjp(cotangent))
-    assert_close(found.input_vjp(cotangent), expected.input_vjp(cotangent))
-    assert_close(
-        found.curvature_vjp(tangent, cotangent), expected.curvature_vjp(tangent, cotangent)
-    )
-    weigh = torch.nn.Softplus()
-    assert_close(found.gauss_newton(weigh)(tangent), expected.gauss_newton(weigh)(tangent))
+    assert_linearized_as_the_function(bounded, theta, draws()(6, 3), outputs=2)
 
 
 def test_predictions_stay_within_the_range_however_large_the_network_s_outputs():
