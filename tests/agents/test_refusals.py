@@ -5,6 +5,7 @@ import re
 import gymnasium as gym
 import numpy as np
 import pytest
+from environments import BrokenPromise
 from gymnasium import spaces
 from stable_baselines3.common.vec_env import DummyVecEnv
 
@@ -195,23 +196,8 @@ def test_a_loss_that_is_not_finite_is_named(make_agent):
 )
 @pytest.mark.parametrize("after", [0, 3])
 def test_observations_of_another_shape_or_type_are_refused(make_agent, observation, after):
-    class Wrong(gym.Env):
-        observation_space = spaces.Box(-1, 1, (3,), np.float32)
-        action_space = spaces.Discrete(2)
-        steps = 0
-
-        def reset(self, *, seed=None, options=None):
-            return self.observe(), {}
-
-        def step(self, action):
-            self.steps += 1
-            return self.observe(), 0.0, False, False, {}
-
-        def observe(self):
-            return observation if self.steps >= after else np.zeros(3, np.float32)
-
     with pytest.raises(ValueError, match=rf"at step {after}: return real numbers of shape \(3,\)"):
-        make_agent(MLE, Wrong()).learn(10)
+        make_agent(MLE, BrokenPromise(observation, after)).learn(10)
 
 
 @pytest.mark.parametrize("reward", [None, "much", [1.0], 1j], ids=repr)

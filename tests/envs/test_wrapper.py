@@ -10,6 +10,7 @@ import warnings
 import gymnasium as gym
 import numpy as np
 import pytest
+from environments import BrokenPromise
 from gymnasium.utils.env_checker import check_env as check_gymnasium
 from gymnasium.wrappers import DtypeObservation, FlattenObservation, TimeAwareObservation
 from stable_baselines3.common.env_checker import check_env as check_stable_baselines
@@ -337,19 +338,6 @@ def test_the_example_in_the_documentation_is_true():
 @pytest.mark.parametrize("observation", [np.zeros(1), np.zeros((1, 3)), "x", np.zeros(3, complex)])
 @pytest.mark.parametrize("after", [0, 2])
 def test_what_the_space_does_not_promise_is_refused_with_its_step(kind, observation, after):
-    class Wrong(OwnSpace):
-        steps = 0
-
-        def reset(self, *, seed=None, options=None):
-            return self.observe(), {}
-
-        def step(self, action):
-            self.steps += 1
-            return self.observe(), 0.0, False, False, {}
-
-        def observe(self):
-            return observation if self.steps >= after else np.zeros(3)
-
-    env = DistractorWrapper(Wrong(gym.spaces.Box(-1, 1, (3,))), K, kind=kind)
+    env = DistractorWrapper(BrokenPromise(observation, after), K, kind=kind)
     with pytest.raises(ValueError, match=rf"at step {after}: return real numbers of shape \(3,\)"):
         rollout(env, steps=3)
