@@ -38,12 +38,14 @@ class UpdateBenchmark:
 
     Attributes:
         num_distractors: each k.
-        rounds: interleaved calls of each.
+        rounds: interleaved turns of each.
+        turn: calls in a turn: in training an update follows an update, with little in between.
         fresh: whether to measure each compilation and peak memory in a fresh process.
     """
 
     num_distractors: Sequence[int] = (0, 16, 128, 512)
-    rounds: int = 300
+    rounds: int = 30
+    turn: int = 10
     fresh: bool = True
 
     def run(self) -> Iterator[dict[str, Any]]:
@@ -65,7 +67,7 @@ class UpdateBenchmark:
             update = reference(batch.observations.shape[1]).update
             functions[name, "eager"] = partial(update, batch)
         timings = interleaved(
-            {"/".join(key): f for key, f in functions.items()}, rounds=self.rounds
+            {"/".join(key): f for key, f in functions.items()}, rounds=self.rounds, turn=self.turn
         )
         limits = {name: arithmetic_limit(Stepper(case)) for name, case in cases.items()}
         reference_cpu = timings["reference_autograd/eager"].cpu

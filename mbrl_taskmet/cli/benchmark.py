@@ -50,7 +50,7 @@ class Benchmark:
         """The columns of a part, and its rows as they are measured."""
         sizes = (16,) if self.quick else self.num_distractors
         if part == "update":
-            rounds = 50 if self.quick else 300
+            rounds = 5 if self.quick else 30
             update = updates.UpdateBenchmark(sizes, rounds, fresh=not self.quick)
             return updates.COLUMNS, update.run()
         if part == "loop":
