@@ -48,7 +48,10 @@ class Learner:
 
     def observe(self, observations: np.ndarray) -> None:
         """Count observations of shape (N, n) in the running mean and variance."""
-        self._observed.update(observations)
+        if len(observations) == 1:  # its own mean, at half of the cost
+            self._observed.update_from_moments(observations[0], np.zeros(()), 1)
+        else:
+            self._observed.update(observations)
 
     @property
     def observed_std(self) -> np.ndarray | None:
