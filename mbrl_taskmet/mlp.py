@@ -59,8 +59,12 @@ class MLP:
 
     def matrices(self, parameters: Tensor) -> tuple[Tensor, ...]:
         """Views of the parameters as matrices: (…, P) → (…, fan_in + 1, fan_out) each."""
-        parts = torch.split(parameters, [i * o for i, o in self.shapes], -1)
-        return tuple(p.view(*p.shape[:-1], *s) for p, s in zip(parts, self.shapes, strict=True))
+        return _views(parameters, self.shapes)
+
+    def layers(self, parameters: Tensor) -> list["Layer"]:
+        """The same views with weights and biases apart, all by one split."""
+        views = _views(parameters, [part for i, o in self.shapes for part in ((i - 1, o), (1, o))])
+        return [Layer(*layer) for layer in zip(views[::2], views[1::2], strict=True)]
 
     def __call__(self, parameters: Tensor, inputs: Tensor) -> Tensor:
         """Outputs at the inputs: (…, P), (…, B, inputs) → (…, B, outputs)."""
@@ -81,17 +85,18 @@ class MLPLinearization(JacobianProducts):
 
     def __init__(self, network: MLP, parameters: Tensor, inputs: Tensor) -> None:
         self._network = network
-        self._layers = _layers(network.matrices(parameters))
+        self._layers = network.layers(parameters)
         self._masks: list[Tensor] = []
         self._activations = [inputs]
         for layer in self._layers[:-1]:
             self._activations.append(torch.relu(layer(self._activations[-1])))
-            self._masks.append(self._activations[-1] > 0)
+            # One or zero as numbers, since a product converts booleans anew each time.
+            self._masks.append(torch.sign(self._activations[-1]))
         self.outputs = self._layers[-1](self._activations[-1])
 
     def jvp(self, tangent: Tensor) -> Tensor:
         """J u: (…, P) → (…, B, outputs)."""
-        return self._forward_tangents(_layers(self._network.matrices(tangent)))[-1]
+        return self._forward_tangents(self._network.layers(tangent))[-1]
 
     def vjp(self, cotangent: Tensor) -> Tensor:
         """Jᵀ c: (…, B, outputs) → (…, P)."""
@@ -117,7 +122,7 @@ class MLPLinearization(JacobianProducts):
 
     def curvature_vjp(self, tangent: Tensor, cotangent: Tensor) -> Tensor:
         """∇_θ⟨c, J(θ) u⟩: the directional derivative of `vjp` with its cotangent held fixed."""
-        layer_tangents = _layers(self._network.matrices(tangent))
+        layer_tangents = self._network.layers(tangent)
         hidden_tangents = self._forward_tangents(layer_tangents)[:-1]
         cotangents = self._cotangents(cotangent)
         gradients: list[tuple[Tensor, Tensor]] = []
@@ -150,8 +155,8 @@ class MLPLinearization(JacobianProducts):
         between_activations = activations.mT @ activations
 
         def product(tangent: Tensor) -> Tensor:
-            *tangents, last_tangent = self._network.matrices(tangent)
-            hidden = self._hidden_tangents(_layers(tangents))[-1]
+            hidden = self._hidden_tangents(self._network.layers(tangent))[-1]
+            last_tangent = self._network.matrices(tangent)[-1]
             outer = activations.mT @ hidden @ last_weighed
             last_gradient = outer + between_activations @ weigh(last_tangent)
             below = hidden @ between_units + activations @ (last_tangent @ last_weighed.mT)
@@ -213,8 +218,9 @@ class Layer(NamedTuple):
         return inputs @ self.weights + self.biases
 
 
-def _layers(matrices: Iterable[Tensor]) -> list[Layer]:
-    return [Layer(*torch.split(matrix, [matrix.shape[-2] - 1, 1], -2)) for matrix in matrices]
+def _views(parameters: Tensor, shapes: Sequence[tuple[int, int]]) -> tuple[Tensor, ...]:
+    parts = torch.split(parameters, [i * o for i, o in shapes], -1)
+    return tuple(p.view(*p.shape[:-1], *s) for p, s in zip(parts, shapes, strict=True))
 
 
 def _layer_vjp(inputs: Tensor, cotangent: Tensor) -> tuple[Tensor, Tensor]:
