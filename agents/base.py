@@ -11,12 +11,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import torch
 from stable_baselines3.common.policies import BasePolicy
-from stable_baselines3.common.type_aliases import (
-    GymEnv,
-    MaybeCallback,
-    TrainFreq,
-    TrainFrequencyUnit,
-)
+from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, TrainFreq
 from stable_baselines3.common.utils import FloatSchedule, LinearSchedule
 
 from ..batch import Batch
@@ -33,6 +28,7 @@ from .learner import Learner
 from .policies import policy_for
 from .reading import ReadableAlgorithm
 from .replay import TransitionBuffer
+from .rounds import check_rounds, fewest_updates
 
 RENEWAL_INTERVAL = 100
 """Updates between two renewals of the observations' units, and of the critic's step size."""
@@ -146,7 +142,8 @@ class ModelBasedAlgorithm(ReadableAlgorithm):
         self.policy_kwargs = {**self.policy_class.settings(config), **policy_kwargs}
         random_actions = copy.deepcopy(action_space)
         super()._setup_model()
-        self._check_rounds()
+        assert isinstance(self.train_freq, TrainFreq)
+        check_rounds(self.train_freq, self.n_envs)
         self.replay_buffer.check_batch(config.batch_size)
         # Kept as given, so that a configuration changed at loading is not overruled.
         self.policy_kwargs = policy_kwargs
@@ -163,24 +160,6 @@ class ModelBasedAlgorithm(ReadableAlgorithm):
             self.device,
         )
         self._show_to_policy()
-
-    def _check_rounds(self) -> None:
-        """Refuse rounds of steps and updates that Stable-Baselines3 would stop at while learning.
-
-        Raises:
-            ValueError: if they have no step, or end with episodes of several environments.
-        """
-        assert isinstance(self.train_freq, TrainFreq)
-        if self.train_freq.frequency < 1:
-            raise ValueError(
-                f"train_freq must be at least 1; got {self.train_freq.frequency}: collect one step "
-                "or episode or more between two rounds of updates."
-            )
-        if self.train_freq.unit == TrainFrequencyUnit.EPISODE and self.n_envs > 1:
-            raise ValueError(
-                f"train_freq counts episodes of one environment; got {self.n_envs}: give it in "
-                "steps."
-            )
 
     def _find_dimension_names(self) -> tuple[str, ...]:
         if self.env is not None and self.env.has_attr("dimension_names"):
@@ -281,20 +260,9 @@ class ModelBasedAlgorithm(ReadableAlgorithm):
     def _updates_to_compile(self, total_timesteps: int) -> int:
         """How many updates with a task level are ahead, of which a compilation makes a graph."""
         assert isinstance(self.train_freq, TrainFreq)
-        steps = max(total_timesteps - max(self.learning_starts - self.num_timesteps, 0), 0)
-        if self.gradient_steps < 0:
-            return steps
-        steps_a_round = self.n_envs * self.train_freq.frequency * self._longest_unit(steps)
-        return steps // steps_a_round * self.gradient_steps
-
-    def _longest_unit(self, steps: int) -> int:
-        """Steps that a unit of `train_freq` takes at most: all of them if nothing bounds them."""
-        assert isinstance(self.train_freq, TrainFreq)
         assert self.env is not None
-        if self.train_freq.unit == TrainFrequencyUnit.STEP:
-            return 1
-        spec = self.env.get_attr("spec")[0] if self.env.has_attr("spec") else None
-        return getattr(spec, "max_episode_steps", None) or max(steps, 1)
+        steps = max(total_timesteps - max(self.learning_starts - self.num_timesteps, 0), 0)
+        return fewest_updates(steps, self.train_freq, self.gradient_steps, self.env)
 
     def learn(
         self,
