@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, TrainFreq
-from stable_baselines3.common.utils import FloatSchedule, LinearSchedule
+from stable_baselines3.common.utils import FloatSchedule
 
 from ..batch import Batch
 from ..compilation import Compile, should_compile
@@ -29,6 +29,7 @@ from .policies import policy_for
 from .reading import ReadableAlgorithm
 from .replay import TransitionBuffer
 from .rounds import check_rounds, fewest_updates
+from .schedules import LateFall
 
 RENEWAL_INTERVAL = 100
 """Updates between two renewals of the observations' units, and of the critic's step size."""
@@ -215,8 +216,11 @@ class ModelBasedAlgorithm(ReadableAlgorithm):
         self.learner.anneal(rate / at_first)
 
     def _setup_lr_schedule(self) -> None:
-        rate, decay = self.config.learning_rate, self.config.learning_rate_decay
-        self.lr_schedule = FloatSchedule(LinearSchedule(rate, (1 - decay) * rate, 1.0))
+        config = self.config
+        schedule = LateFall(
+            config.learning_rate, config.learning_rate_decay, config.learning_rate_decay_start
+        )
+        self.lr_schedule = FloatSchedule(schedule)
 
     def _sample_batches(self, batch_size: int) -> tuple[Batch, Batch]:
         """The batch to fit and the batch for the task loss: the same if not independent."""

@@ -79,9 +79,11 @@ class AgentConfig:
     (8 seeds)."""
 
     learning_rate_decay: float = 0.0
-    """Share of `learning_rate` that is gone after the steps that `learn` was asked for, falling
-    linearly. With 0.95, TaskMet's return no longer dips late in training, but who learns slowly
-    learns less. Training that is continued starts again from the progress it has made."""
+    """Share of `learning_rate` that is gone after the steps that `learn` was asked for. Training
+    that is continued starts again from the progress it has made."""
+
+    learning_rate_decay_start: float = 0.7
+    """Share of these steps after which the rate begins to fall, linearly."""
 
     model_learning_rate: float = 1e-3
     """Adam's step size for the dynamics and reward networks."""
@@ -143,6 +145,8 @@ class AgentConfig:
         self._require("learning_starts", self.learning_starts >= 0, "zero or more steps")
         self._require("gamma", 0 <= self.gamma <= 1, "between 0 and 1")
         self._require("learning_rate_decay", 0 <= self.learning_rate_decay <= 1, "from 0 to 1")
+        starts = 0 <= self.learning_rate_decay_start < 1
+        self._require("learning_rate_decay_start", starts, "from 0 to less than 1")
         self._require("tau", 0 < self.tau <= 1, "above 0 and at most 1")
         self._require("exploration_epsilon", 0 <= self.exploration_epsilon <= 1, "from 0 to 1")
 
@@ -201,6 +205,11 @@ class TaskMetConfig(AgentConfig):
     relevance: Relevance = field(default_factory=CriticSensitivity)
     """What gates the networks' inputs and gives the metric its prior. The paper has neither
     (`AllAlike`)."""
+
+    learning_rate_decay: float = 0.95
+    """A rate that falls at the end takes single late evaluations that dip out of TaskMet's course.
+    The other agents keep theirs: who still learns then, as maximum likelihood does among many
+    distractors, learns less."""
 
     input_scale: float = 0.1
     """Scale of the initial weights between the inputs and the first hidden layers of model and
@@ -265,6 +274,7 @@ PUBLISHED: Mapping[type[AgentConfig], Mapping[str, Any]] = {
     OMDConfig: _SHARED,
     TaskMetConfig: {
         **_SHARED,
+        "learning_rate_decay": 0.0,
         "relevance": AllAlike(),
         "input_scale": 1.0,
         "largest_weight": None,

@@ -17,13 +17,18 @@ ABLATION = Study(
     variants={
         "taskmet": _SHIPPED,
         # Maximum likelihood through the same gates, under the prior alone.
-        "no hypergradient": MLEConfig(relevance=_RELEVANCE, input_scale=_SHIPPED.input_scale),
+        "no hypergradient": MLEConfig(
+            relevance=_RELEVANCE,
+            input_scale=_SHIPPED.input_scale,
+            learning_rate_decay=_SHIPPED.learning_rate_decay,
+        ),
         "no gates": replace(_SHIPPED, relevance=PriorOnly(_RELEVANCE)),
         "no prior": replace(_SHIPPED, relevance=GatesOnly(_RELEVANCE)),
         "input scale 1": replace(_SHIPPED, input_scale=1.0),
         "no bound on weights": replace(_SHIPPED, largest_weight=None),
         "one batch for both": replace(_SHIPPED, independent_batches=False),
         "whole error": replace(_SHIPPED, centred_task_gradient=False),
+        "constant rate": replace(_SHIPPED, learning_rate_decay=0.0),
     },
     environments=[
         EnvironmentConfig(num_distractors=128, kind=kind) for kind in ("autoregressive", "gaussian")

@@ -35,6 +35,7 @@ FIRST_LIGHT_RAW = replace(
         # The metric alone: sensitivities in different units say nothing of each other.
         "taskmet": TaskMetConfig(
             normalize_observations=False,
+            learning_rate_decay=0.0,
             metric_warmup=2_500,
             relevance=AllAlike(),
             input_scale=1.0,

@@ -263,7 +263,11 @@ def measured(hyperparameters: MLEConfig | TaskMetConfig) -> Callable[..., Hyperg
 HYPERGRADIENT = Study(
     name="hypergradient",
     question="Which estimator of the hypergradient ranks the real dimensions first?",
-    variants={"mle": measured(MLEConfig()), "taskmet": measured(TaskMetConfig())},
+    # At constant rates, since the stages are those of a longer training.
+    variants={
+        "mle": measured(MLEConfig()),
+        "taskmet": measured(TaskMetConfig(learning_rate_decay=0.0)),
+    },
     environments=[EnvironmentConfig(num_distractors=128)],
     timesteps=40_000,
     seeds=range(3),

@@ -33,7 +33,8 @@ ORACLES = Study(
         "true metric": told(PriorOnly),
         "true gates": told(GatesOnly),
         "true metric and gates": told(),
-        "taskmet": TaskMetConfig(),
+        # At the rates of the others, which differ from each other by a level only.
+        "taskmet": TaskMetConfig(learning_rate_decay=0.0),
     },
     environments=[EnvironmentConfig(num_distractors=k) for k in (16, 128)],
     timesteps=50_000,

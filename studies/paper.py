@@ -52,6 +52,7 @@ DISTRACTORS = Study(
         "omd": OMDConfig(),
         "vep": VEPConfig(),
         "taskmet_published": configure(TaskMetConfig, "published", {}),
+        "taskmet_constant_rate": TaskMetConfig(learning_rate_decay=0.0),
     },
     environments=[EnvironmentConfig(num_distractors=k) for k in (0, 16, 128, 512)],
     timesteps=100_000,
@@ -69,6 +70,7 @@ KINDS = Study(
         "predictability": PredictabilityConfig(),
         "vagram": VaGraMConfig(),
         "dqn": DQN,
+        "taskmet_constant_rate": TaskMetConfig(learning_rate_decay=0.0),
     },
     environments=[
         EnvironmentConfig(num_distractors=k, kind=kind)

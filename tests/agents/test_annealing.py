@@ -30,26 +30,32 @@ def shares(agent, timesteps, **options):
 
 @pytest.mark.parametrize("agent_class", [MLE, TaskMet])
 def test_the_rate_falls_linearly_to_what_is_to_be_left(make_agent, agent_class):
-    found = shares(make_agent(agent_class, learning_starts=0, learning_rate_decay=0.8), 1_000)
+    falling = {"learning_rate_decay": 0.8, "learning_rate_decay_start": 0.4}
+    found = shares(make_agent(agent_class, learning_starts=0, **falling), 1_000)
     # Renewed every hundred updates, after which the next step shows it.
-    assert found[2] == pytest.approx(1, abs=1e-2)
-    assert found[502] == pytest.approx(1 - 0.8 * 0.5, abs=1e-2)
-    assert found[902] == pytest.approx(1 - 0.8 * 0.9, abs=1e-2)
+    assert found[2] == found[302] == 1
+    assert found[502] == pytest.approx(1 - 0.8 * 0.1 / 0.6, abs=1e-2)
+    assert found[902] == pytest.approx(1 - 0.8 * 0.5 / 0.6, abs=1e-2)
 
 
-def test_the_rate_stays_if_nothing_is_said(make_agent):
-    assert set(shares(make_agent(MLE, learning_starts=0), 300).values()) == {1.0}
+def test_only_taskmets_rate_falls_if_nothing_is_said(make_agent):
+    assert set(shares(make_agent(MLE, learning_starts=0), 500).values()) == {1.0}
+    found = shares(make_agent(TaskMet, learning_starts=0), 500)
+    assert found[302] == 1
+    assert found[402] == pytest.approx(1 - 0.95 / 3, abs=1e-2)
 
 
 def test_training_that_goes_on_goes_on_from_the_progress_it_has_made(make_agent):
-    agent = make_agent(MLE, learning_starts=0, learning_rate_decay=1.0)
+    falling = {"learning_rate_decay": 1.0, "learning_rate_decay_start": 0.0}
+    agent = make_agent(MLE, learning_starts=0, **falling)
     agent.learn(500)
     found = shares(agent, 500, reset_num_timesteps=False)
     assert found[502] == pytest.approx(0.5, abs=1e-2)
 
 
 def test_the_rate_is_logged_as_in_stable_baselines3(make_agent, tmp_path):
-    agent = make_agent(MLE, learning_rate=0.01, learning_rate_decay=1.0)
+    falling = {"learning_rate_decay": 1.0, "learning_rate_decay_start": 0.0}
+    agent = make_agent(MLE, learning_rate=0.01, **falling)
     agent.set_logger(configure(str(tmp_path), ["csv"]))
     agent.learn(200, log_interval=1)
     agent.logger.close()

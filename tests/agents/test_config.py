@@ -30,6 +30,7 @@ def test_the_published_preset_has_the_papers_settings(agent_class, make_env):
     agent = agent_class("MlpPolicy", make_env(), preset="published")
     shared = {
         "learning_rate": 3e-4,
+        "learning_rate_decay": 0.0,
         "model_learning_rate": 1e-3,
         "learning_starts": 1_000,
         "batch_size": 256,
