@@ -23,7 +23,8 @@ class Decision:
     """cubic, budget or portfolio."""
 
     method: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="METHOD")]
-    """mse, mse_by_task, dfl, lodl, lodl_directed, lodl_quadratic or taskmet."""
+    """mse, mse_by_task, dfl, lodl, lodl_directed, lodl_quadratic, taskmet, taskmet_frozen
+    (whose metric stays the identity), constant or random."""
 
     regime: str = ""
     """Of the data: for budget sparse, medium, dense, mixed or nuisance, for portfolio sp500 or
@@ -33,7 +34,8 @@ class Decision:
     """Weight of the mean squared error beside the loss of DFL and LODL."""
 
     seeds: tuple[int, ...] = (0,)
-    """One run for each, with data and initial parameters of its own."""
+    """One run for each, with data (but for portfolio, which has one set of days) and initial
+    parameters of its own."""
 
     json: bool = False
     """Print JSON instead of a table."""

@@ -18,6 +18,7 @@ from mbrl_taskmet.decision.fitting import (
     loss_gradient,
     prediction_gradient,
 )
+from mbrl_taskmet.decision.problem import check_finite
 from mbrl_taskmet.hypergradient import (
     HypergradientEstimator,
     ImplicitGradient,
@@ -72,7 +73,7 @@ class BilevelTrainer:
         inner: fits θ under the metric.
         hypergradient: carries the task's gradient in θ over to φ.
         learning_rate: Adam's step size for φ.
-        first_steps: fits under the identity before the metric learns.
+        first_steps: fits under the identity before the first that the metric learns from.
         steps: of the metric, at most.
         patience: steps without a better validation loss before it ends.
     """
@@ -114,7 +115,8 @@ class BilevelTrainer:
             generator: of the initial θ and φ.
 
         Raises:
-            ValueError: if inputs and targets do not belong together, or the loss is no scalar.
+            ValueError: if inputs and targets do not belong together or are not finite, or the loss
+                is no scalar.
             FloatingPointError: if a loss is not finite.
         """
         if inputs.dim() != 2 or targets.dim() != 2 or len(inputs) != len(targets):
@@ -122,6 +124,7 @@ class BilevelTrainer:
                 "Inputs and targets must be matrices with a row for each example; got shapes "
                 f"{tuple(inputs.shape)} and {tuple(targets.shape)}."
             )
+        check_finite(inputs=inputs, targets=targets)
         validation = validation or task
         problem = PredictionProblem(self.network, self.metric, inputs, targets)
         phi = self.metric.init(generator, inputs.dtype)

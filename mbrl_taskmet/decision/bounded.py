@@ -21,10 +21,18 @@ def within_range(network: Network, problem: Problem, targets: Tensor) -> Network
         network: of an item, whose outputs are any numbers.
         problem: whose targets it predicts.
         targets: to train on; their mean is where predictions start.
+
+    Raises:
+        ValueError: if targets lie outside of the problem's range.
     """
     if problem.target_range is None:
         return network
     low, high = problem.target_range
+    if not (low <= targets.min() and targets.max() <= high):
+        raise ValueError(
+            f"Targets must lie in the problem's target_range, from {low} to {high}; they go from "
+            f"{targets.min():.4g} to {targets.max():.4g}: widen the range, or let it be None."
+        )
     share = (targets.mean().item() - low) / (high - low)
     return Bounded(network, problem.target_range, min(max(share, NEAREST), 1 - NEAREST))
 

@@ -5,7 +5,7 @@ that its settings were chosen on the days that are reported.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -19,7 +19,7 @@ from mbrl_taskmet.decision.portfolio import Portfolio
 from mbrl_taskmet.decision.prices import PRICES
 from mbrl_taskmet.decision.problem import Problem, Split
 from mbrl_taskmet.decision.quality import constant_prediction
-from mbrl_taskmet.decision.taskmet import TaskMet
+from mbrl_taskmet.decision.taskmet import NoHypergradient, TaskMet
 from mbrl_taskmet.hypergradient import ImplicitGradient
 from mbrl_taskmet.linear_solvers import ConjugateGradient, Exact
 from mbrl_taskmet.mlp import MLP
@@ -75,13 +75,14 @@ SETUPS: Mapping[str, Setup] = {
         descent=Descent(1e-3, 2_000),
         decision_descent=Descent(1e-4, 5_000),
         lodl_samples=100,
-        # A metric with a weight for each user decides no better and errs more. Five first fits,
+        # A metric with a weight for each user decides no better and errs more. Few first fits,
         # since more overfit the noisy regimes; little damping, since the slope of rare rates in the
-        # network's outputs, which the curvature holds squared, is that small.
+        # network's outputs, which the curvature holds squared, is that small. The system is then
+        # so ill-conditioned that ten iterations can point the other way.
         taskmet=TaskMet(
             form="scalar",
             inner=AdamFit(10),
-            hypergradient=ImplicitGradient(ConjugateGradient(10), damping=1e-5),
+            hypergradient=ImplicitGradient(ConjugateGradient(100), damping=1e-5),
             first_steps=5,
             steps=100,
             patience=100,
@@ -151,6 +152,9 @@ METHODS: Mapping[str, Callable[[Setup, float], Predictor]] = {
     "lodl_directed": trained(_lodl("directed")),
     "lodl_quadratic": trained(_lodl("quadratic")),
     "taskmet": trained(lambda setup, alpha: setup.taskmet),
+    "taskmet_frozen": trained(
+        lambda setup, alpha: replace(setup.taskmet, hypergradient=NoHypergradient())
+    ),
     "constant": _untrained(_constant),
     "random": _untrained(_random),
 }

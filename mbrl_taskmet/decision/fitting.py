@@ -7,6 +7,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from mbrl_taskmet.decision.problem import check_smooth
 from mbrl_taskmet.hypergradient import Curvature, GaussNewton, PredictionProblem
 from mbrl_taskmet.linear_solvers import Exact, LinearSolver
 from mbrl_taskmet.networks import Network, Rows
@@ -29,6 +30,18 @@ class Fit(NamedTuple):
 
     parameters: Tensor
     log: Log
+
+
+class Fitted(Protocol):
+    """A trained network, with whatever else there is to tell."""
+
+    @property
+    def parameters(self) -> Tensor:
+        """The network's θ."""
+
+    @property
+    def log(self) -> Log:
+        """How it came about."""
 
 
 class Progress(NamedTuple):
@@ -105,9 +118,10 @@ class ClosedForm:
             ValueError: if the model is not linear in θ, or the solution is not finite.
         """
         theta, phi = progress.parameters, metric_parameters
+        weigh = problem.metric.at(phi, problem.inputs)
         model = problem.network.linearize(theta, problem.inputs)
-        weighted = problem.metric.apply(phi, problem.inputs, model.outputs - problem.targets)
-        gradient = model.vjp(2 / len(problem.inputs) * weighted)
+        weighted = weigh(model.outputs - problem.targets)
+        gradient = prediction_gradient(problem, theta, weigh)
         step, _ = self.solver(self.curvature(problem, phi, model, weighted), gradient)
         found = theta - step
         predicted = model.outputs - model.jvp(step)
@@ -226,11 +240,7 @@ def loss_gradient(
                 f"The loss of predictions must be a scalar, such as their mean; got shape "
                 f"{tuple(value.shape)}."
             )
-        if not value.requires_grad:
-            raise ValueError(
-                "The loss cannot be differentiated in the predictions: let it decide smoothly, as "
-                "simplex_qp, soft_top_k and soft_choice do."
-            )
+        check_smooth(value)
         (cotangent,) = torch.autograd.grad(value, outputs)
     return value.detach(), model.vjp(cotangent)
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import mse_loss
 
-from mbrl_taskmet.decision.fitting import Descent, Fit
+from mbrl_taskmet.decision.fitting import Descent, Fit, Fitted
 from mbrl_taskmet.decision.problem import Data, Problem, TaskLoss, check_data, loss_of
 from mbrl_taskmet.networks import Network
 
@@ -23,7 +23,7 @@ class Method(Protocol):
         train: Data,
         validation: Data,
         generator: torch.Generator,
-    ) -> Fit:
+    ) -> Fitted:
         """Train, and keep what the validation data choose by the method's own loss.
 
         Args:
@@ -127,15 +127,29 @@ def descend(
     return descent(
         network,
         train.features.flatten(0, 1),
-        lambda y_hat: loss(y_hat.view_as(train.targets), train),
+        lambda outputs: loss(_by_item(outputs, train), train),
         validate,
         network.init(generator, train.features.dtype),
     )
 
 
 def predict(network: Network, parameters: Tensor, data: Data) -> Tensor:
-    """ŷ of every item of every instance, shape (B, I, T)."""
-    return network(parameters, data.features.flatten(0, 1)).view_as(data.targets)
+    """ŷ of every item of every instance, shape (B, I, T).
+
+    Raises:
+        ValueError: if the network has another number of outputs than an item has targets.
+    """
+    return _by_item(network(parameters, data.features.flatten(0, 1)), data)
+
+
+def _by_item(outputs: Tensor, data: Data) -> Tensor:
+    """A network's outputs, (B · I, T), in the shape of the targets."""
+    if outputs.shape[-1] != data.targets.shape[-1]:
+        raise ValueError(
+            f"The network has {outputs.shape[-1]} outputs, and an item {data.targets.shape[-1]} "
+            "targets: give it as many."
+        )
+    return outputs.view_as(data.targets)
 
 
 def squared_error(y_hat: Tensor, data: Data) -> Tensor:
@@ -145,6 +159,8 @@ def squared_error(y_hat: Tensor, data: Data) -> Tensor:
 
 def regularized(loss: TaskLoss, alpha: float) -> Callable[[Tensor, Data], Tensor]:
     """The loss plus α times the mean squared error."""
+    if alpha == 0:
+        return loss
     return lambda y_hat, data: loss(y_hat, data) + alpha * squared_error(y_hat, data)
 
 

@@ -66,14 +66,49 @@ class Problem(Protocol):
 
 
 def loss_of(problem: Problem, *, relaxed: bool = True) -> TaskLoss:
-    """The task loss L(ŷ) = mean_B[∓f(y, z*(ŷ))], minus for an objective that is to be high."""
+    """The task loss L(ŷ) = mean_B[∓f(y, z*(ŷ))], minus for an objective that is to be high.
+
+    It refuses, with a ValueError, a relaxed decision through which no gradient comes.
+    """
     sign = sign_of(problem.sense)
 
     def loss(y_hat: Tensor, data: Data) -> Tensor:
-        z = problem.decision(y_hat, data.aux, relaxed=relaxed)
-        return -sign * problem.objective(data.targets, z, data.aux).mean()
+        value = -sign * mean_objective(problem, y_hat, data, relaxed=relaxed)
+        if relaxed and y_hat.requires_grad:
+            check_smooth(value)
+        return value
 
     return loss
+
+
+def mean_objective(problem: Problem, y_hat: Tensor, data: Data, *, relaxed: bool) -> Tensor:
+    """mean_B[f(y, z*(ŷ))], what deciding by predictions is worth: a scalar.
+
+    Raises:
+        ValueError: if the objective is not a number for each instance.
+    """
+    z = problem.decision(y_hat, data.aux, relaxed=relaxed)
+    worth = problem.objective(data.targets, z, data.aux)
+    if worth.shape != y_hat.shape[:1]:
+        raise ValueError(
+            f"The objective must be a number for each of the {len(y_hat)} instances; got shape "
+            f"{tuple(worth.shape)}: let decision and objective keep the instances apart, and sum "
+            "over all else."
+        )
+    return worth.mean()
+
+
+def check_smooth(loss: Tensor) -> None:
+    """Refuse a loss through which no gradient comes.
+
+    Raises:
+        ValueError: if it does not depend on predictions that require one.
+    """
+    if not loss.requires_grad:
+        raise ValueError(
+            "The loss cannot be differentiated in the predictions: let it decide smoothly, as "
+            "simplex_qp, soft_top_k and soft_choice do."
+        )
 
 
 def sign_of(sense: Sense) -> float:
@@ -88,10 +123,10 @@ def sign_of(sense: Sense) -> float:
 
 
 def check_data(data: Data) -> None:
-    """Refuse data whose parts do not belong together.
+    """Refuse data whose parts do not belong together, or that are no numbers.
 
     Raises:
-        ValueError: if they are not instances of items, each with features and targets.
+        ValueError: if they are not instances of items, each with finite features and targets.
     """
     x, y, aux = data
     if x.dim() != 3 or y.dim() != 3 or x.shape[:2] != y.shape[:2] or len(aux) != len(x):
@@ -99,6 +134,21 @@ def check_data(data: Data) -> None:
             "Data need features (B, I, F), targets (B, I, T) and aux (B, …) for B instances of I "
             f"items; got {tuple(x.shape)}, {tuple(y.shape)} and {tuple(aux.shape)}."
         )
+    check_finite(features=x, targets=y, aux=aux)
+
+
+def check_finite(**data: Tensor) -> None:
+    """Refuse data that are not finite.
+
+    Args:
+        **data: by the names to report.
+
+    Raises:
+        ValueError: if some are not.
+    """
+    for name, tensor in data.items():
+        if not tensor.isfinite().all():
+            raise ValueError(f"The {name} must be finite: leave out or fill in what is missing.")
 
 
 def nothing(num_instances: int) -> Tensor:

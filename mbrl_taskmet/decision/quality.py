@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from mbrl_taskmet.decision.problem import Data, Problem, sign_of
+from mbrl_taskmet.decision.problem import Data, Problem, mean_objective, sign_of
 
 RANDOM_DRAWS = 30
 """Random predictions for each instance, whose decisions set the zero of the scale."""
@@ -65,8 +65,8 @@ def measure(problem: Problem, data: Data, seed: int = RANDOM_SEED) -> Yardstick:
     generator = torch.Generator().manual_seed(seed)
     shape = (RANDOM_DRAWS, *data.targets.shape)
     drawn = torch.rand(shape, generator=generator, dtype=data.targets.dtype)
-    random = sum(mean_objective(problem, y_hat, data) for y_hat in drawn) / RANDOM_DRAWS
-    return Yardstick(random, mean_objective(problem, data.targets, data))
+    random = sum(_taken(problem, y_hat, data) for y_hat in drawn) / RANDOM_DRAWS
+    return Yardstick(random, _taken(problem, data.targets, data))
 
 
 def evaluate(
@@ -91,7 +91,7 @@ def evaluate(
     if not y_hat.isfinite().all():
         raise ValueError("Predictions must be finite: lower the learning rate.")
     yardstick = yardstick or measure(problem, data)
-    objective = mean_objective(problem, y_hat, data)
+    objective = _taken(problem, y_hat, data)
     return Quality(
         normalized_decision_quality(objective, yardstick),
         sign_of(problem.sense) * (yardstick.oracle - objective),
@@ -99,11 +99,10 @@ def evaluate(
     )
 
 
-def mean_objective(problem: Problem, y_hat: Tensor, data: Data) -> float:
-    """mean_B[f(y, z*(ŷ))] of hard decisions."""
+def _taken(problem: Problem, y_hat: Tensor, data: Data) -> float:
+    """The mean objective of hard decisions."""
     with torch.no_grad():
-        z = problem.decision(y_hat, data.aux)
-        return problem.objective(data.targets, z, data.aux).mean().item()
+        return mean_objective(problem, y_hat, data, relaxed=False).item()
 
 
 def constant_prediction(train: Data, data: Data) -> Tensor:

@@ -35,6 +35,6 @@ def soft_choice(values: Tensor, temperature: float) -> Tensor:
     Raises:
         ValueError: if the temperature τ is not positive.
     """
-    if temperature <= 0:
+    if not temperature > 0:
         raise ValueError(f"The temperature must be positive; got {temperature}.")
     return torch.softmax(values / temperature, -1)

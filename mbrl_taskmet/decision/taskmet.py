@@ -1,20 +1,53 @@
 """TaskMet on a problem: the mean squared error under a metric that the decisions teach."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
+from torch import Tensor
 
-from mbrl_taskmet.decision.bilevel import BilevelTrainer, Task
-from mbrl_taskmet.decision.fitting import AdamFit, Fit, InnerFit
+from mbrl_taskmet.decision.bilevel import BilevelTrainer, Task, TaskMetFit
+from mbrl_taskmet.decision.fitting import AdamFit, InnerFit, check_patience, check_steps
 from mbrl_taskmet.decision.forms import Scalar
 from mbrl_taskmet.decision.problem import Data, Problem, check_data, loss_of
 from mbrl_taskmet.decision.rows import PerItem, Scope
 from mbrl_taskmet.forms import Cholesky, Diagonal, Form
-from mbrl_taskmet.hypergradient import HypergradientEstimator, ImplicitGradient
+from mbrl_taskmet.hypergradient import (
+    Hypergradient,
+    HypergradientEstimator,
+    ImplicitGradient,
+    PredictionProblem,
+)
 from mbrl_taskmet.metric import ConditionalMetric, Metric, UnconditionalMetric
 from mbrl_taskmet.mlp import MLP
 from mbrl_taskmet.networks import Network
+
+FORMS: Mapping[str, Callable[[int, bool], Form]] = {
+    "scalar": lambda dimensions, normalize: Scalar(dimensions),
+    "diagonal": Diagonal,
+    "full": Cholesky,
+}
+"""What makes a form, of so many dimensions and rescaled or not, by its name."""
+
+
+@dataclass(frozen=True)
+class NoHypergradient:
+    """Nothing for the metric, which stays the identity.
+
+    What is left of TaskMet are least squares in the same steps, chosen by the same decisions: what
+    the metric adds is what TaskMet has over it.
+    """
+
+    def __call__(
+        self,
+        problem: PredictionProblem,
+        parameters: Tensor,
+        metric_parameters: Tensor,
+        gradient: Tensor,
+    ) -> Hypergradient:
+        """Zero, without a solve."""
+        return Hypergradient(torch.zeros_like(metric_parameters), gradient.new_zeros(()))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +62,7 @@ class TaskMet:
         inner: fits the predictor under the metric.
         hypergradient: carries the task's gradient over to the metric.
         learning_rate: Adam's step size for the metric.
-        first_steps: fits under the identity before the metric learns.
+        first_steps: fits under the identity before the first that the metric learns from.
         steps: of the metric, at most.
         patience: steps without a better validation loss before it ends.
         chosen_by: what the decisions on the validation data are worth, relaxed as in training or
@@ -53,25 +86,18 @@ class TaskMet:
             raise ValueError(
                 f"Parameters are chosen by decisions 'relaxed' or 'taken'; got {self.chosen_by!r}."
             )
+        check_steps(self.steps, self.learning_rate)
+        check_patience(self.patience)
+        if self.form not in FORMS:
+            raise ValueError(
+                f"The form of a metric is one of {', '.join(FORMS)}; got {self.form!r}."
+            )
 
     def metric(self, row_inputs: int, row_targets: int) -> Metric:
-        """Λ_φ for rows of so many inputs and targets.
-
-        Raises:
-            ValueError: if there is no such form.
-        """
+        """Λ_φ for rows of so many inputs and targets."""
         # A metric that weighs rows against each other must not be rescaled row by row.
         normalize = self.hidden is None
-        forms: dict[str, Form] = {
-            "scalar": Scalar(row_targets),
-            "diagonal": Diagonal(row_targets, normalize),
-            "full": Cholesky(row_targets, normalize),
-        }
-        if self.form not in forms:
-            raise ValueError(
-                f"The form of a metric is one of {', '.join(forms)}; got {self.form!r}."
-            )
-        form = forms[self.form]
+        form = FORMS[self.form](row_targets, normalize)
         if self.hidden is None:
             return UnconditionalMetric(form)
         return ConditionalMetric(form, MLP((row_inputs, *self.hidden, len(form.identity()))))
@@ -83,7 +109,7 @@ class TaskMet:
         train: Data,
         validation: Data,
         generator: torch.Generator,
-    ) -> Fit:
+    ) -> TaskMetFit:
         """Train predictor and metric; validation chooses by the task loss."""
         check_data(train)
         check_data(validation)
@@ -98,14 +124,13 @@ class TaskMet:
             steps=self.steps,
             patience=self.patience,
         )
-        found = trainer.train(
+        return trainer.train(
             inputs,
             targets,
             self._task(problem, train, relaxed=True),
             self._task(problem, validation, relaxed=self.chosen_by == "relaxed"),
             generator=generator,
         )
-        return Fit(found.parameters, found.log)
 
     def _task(self, problem: Problem, data: Data, *, relaxed: bool) -> Task:
         task_loss = loss_of(problem, relaxed=relaxed)

@@ -31,7 +31,7 @@ def soft_top_k(scores: Tensor, k: int, epsilon: float = 0.01) -> Tensor:
     n = scores.shape[-1]
     if not 0 < k < n:
         raise ValueError(f"k must be between 1 and {n - 1} to choose among {n} scores; got {k}.")
-    if epsilon <= 0:
+    if not epsilon > 0:
         raise ValueError(f"epsilon must be positive; got {epsilon}.")
     to_zero, to_one = scores.square(), (scores - 1).square()
     largest = torch.maximum(to_zero, to_one).amax(-1, keepdim=True)

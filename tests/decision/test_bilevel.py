@@ -180,6 +180,7 @@ def test_what_is_kept_was_fitted_under_the_metric_that_is_kept():
     ("options", "complaint"),
     [
         ({"inputs": torch.zeros(3)}, r"must be matrices .* \(3,\)"),
+        ({"inputs": torch.full((50, 2), torch.nan)}, "The inputs must be finite"),
         ({"loss": lambda y_hat: y_hat.square()}, r"must be a scalar.* got shape \(50, 2\)"),
         ({"loss": lambda y_hat: y_hat.argmax().float()}, "cannot be differentiated .* smoothly"),
     ],

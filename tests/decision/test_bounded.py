@@ -49,3 +49,12 @@ def test_a_network_for_targets_without_a_range_stays_as_it_is():
 def test_a_range_without_an_inside_is_refused(bounds, start):
     with pytest.raises(ValueError, match="low below its high, and a start between 0 and 1"):
         Bounded(NETWORK, bounds, start)
+
+
+def test_targets_outside_of_their_range_are_refused():
+    problem = Budget(seed=100)
+    targets = problem.split().train.targets
+    with pytest.raises(
+        ValueError, match=r"from 0.0 to 1.0; they go from 0 to 2.*: widen the range"
+    ):
+        within_range(NETWORK, problem, targets.clamp_min(0).index_fill(0, torch.tensor(0), 2.0))

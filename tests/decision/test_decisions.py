@@ -158,6 +158,8 @@ def test_all_subsets_of_a_size_are_there_once():
         (lambda: soft_top_k(torch.zeros(3), 3), "k must be between 1 and 2 .* got 3"),
         (lambda: soft_top_k(torch.zeros(3), 1, 0.0), "epsilon must be positive; got 0.0"),
         (lambda: soft_choice(torch.zeros(1, 3), -1.0), "temperature must be positive; got -1"),
+        (lambda: soft_top_k(torch.zeros(3), 1, float("nan")), "must be positive; got nan"),
+        (lambda: soft_choice(torch.zeros(1, 3), float("nan")), "must be positive; got nan"),
         (lambda: subsets(5, 5), "between 1 and 4; got 5"),
         (lambda: simplex_qp(torch.zeros(2, 3), torch.eye(3)), r"\(B, n\) and Q of shape"),
         (

@@ -23,6 +23,7 @@ from mbrl_taskmet.decision import (
 from mbrl_taskmet.decision.forms import Directed, Scalar
 from mbrl_taskmet.decision.methods import squared_error
 from mbrl_taskmet.decision.problem import sign_of
+from mbrl_taskmet.decision.taskmet import NoHypergradient
 from mbrl_taskmet.mlp import MLP
 
 LINE = MLP((1, 1))
@@ -159,7 +160,9 @@ def test_one_scalar_weighs_all_dimensions_of_a_row():
         (lambda: DFL(alpha=-1.0), "alpha.* must be 0 or more; got -1"),
         (lambda: LODL(alpha=-1.0), "alpha.* must be 0 or more; got -1"),
         (lambda: LODL(family="cubic"), "one of weighted_mse, directed, quadratic; got 'cubic'"),
-        (lambda: TaskMet(form="round").metric(1, 1), "one of scalar, diagonal, full; got 'round'"),
+        (lambda: TaskMet(form="round"), "one of scalar, diagonal, full; got 'round'"),
+        (lambda: TaskMet(steps=0), "at least one step"),
+        (lambda: TaskMet(patience=0), "patience must be 1 or more"),
         (lambda: TaskMet(chosen_by="hard"), "'relaxed' or 'taken'; got 'hard'"),
         (lambda: MSE(chosen_by="task"), "'error' or 'decisions'; got 'task'"),
         (lambda: sign_of("maximise"), "'maximize' or 'minimize'; got 'maximise'"),
@@ -184,3 +187,62 @@ def test_samples_that_cost_nothing_are_refused():
     problem = Cubic(sizes=(2, 1, 1))
     with pytest.raises(ValueError, match="nothing to imitate: raise sample_std"):
         LODL(num_samples=2, sample_std=1e-9).fit(problem, LINE, *problem.split()[:2], generator())
+
+
+@pytest.mark.parametrize(
+    "method", [MSE(), DFL(), TaskMet(), LODL()], ids=lambda m: type(m).__name__
+)
+@pytest.mark.parametrize("part", ["features", "targets"])
+def test_data_that_are_no_numbers_are_refused(method, part):
+    train, validation, _ = CUBIC.split()
+    damaged = getattr(train, part).clone()
+    damaged[3, 4] = torch.nan
+    with pytest.raises(ValueError, match=f"The {part} must be finite: leave out or fill in"):
+        method.fit(CUBIC, LINE, train._replace(**{part: damaged}), validation, generator())
+
+
+class Hard(Cubic):
+    """Decides as if `relaxed` had not been asked for."""
+
+    def decision(self, y_hat, aux, *, relaxed=False):
+        return super().decision(y_hat, aux)
+
+
+@pytest.mark.parametrize("method", [DFL(), DFL(alpha=10.0), TaskMet()], ids=repr)
+def test_a_decision_that_teaches_nothing_is_refused(method):
+    problem = Hard(sizes=(4, 4, 4))
+    with pytest.raises(ValueError, match="cannot be differentiated in the predictions: let it dec"):
+        method.fit(problem, LINE, *problem.split()[:2], generator())
+
+
+class Mixed(Cubic):
+    """Forgets to sum over the items."""
+
+    def objective(self, y, z, aux):
+        return y.squeeze(-1) * z
+
+
+@pytest.mark.parametrize("relaxed", [True, False])
+def test_an_objective_that_does_not_keep_instances_apart_is_refused(relaxed):
+    data = CUBIC.split().train
+    with pytest.raises(ValueError, match="a number for each of the 100 instances; got shape"):
+        loss_of(Mixed(seed=100, sizes=CUBIC.sizes), relaxed=relaxed)(data.targets, data)
+
+
+def test_a_network_of_other_outputs_than_targets_is_refused():
+    train, validation, _ = CUBIC.split()
+    with pytest.raises(ValueError, match="has 4 outputs, and an item 1 targets: give it as many"):
+        MSE().fit(CUBIC, MLP((1, 4)), train, validation, generator())
+
+
+def test_a_metric_without_a_hypergradient_stays_the_identity():
+    train, validation, _ = CUBIC.split()
+    taskmet = TaskMet(inner=ClosedForm(), steps=3)
+    learned = taskmet.fit(CUBIC, LINE, train, validation, generator())
+    frozen = replace(taskmet, hypergradient=NoHypergradient())
+    stayed = frozen.fit(CUBIC, LINE, train, validation, generator())
+    assert_close(stayed.parameters, stayed.start, rtol=0, atol=1e-5)
+    metric, rows = taskmet.metric(1, 1), train.features.flatten(0, 1)
+    ones = torch.ones_like(rows)
+    assert_close(metric.weights(stayed.metric_parameters, rows), ones)
+    assert (metric.weights(learned.metric_parameters, rows) - ones).abs().max() > 1e-3
