@@ -302,3 +302,17 @@ def applied_gradient(optimizer_state, beta1=0.9):
     """The gradient behind Adam's first step."""
     assert optimizer_state.steps == 1
     return optimizer_state.first_moment / (1 - beta1)
+
+
+class Weighted:
+    """A task whose decision is the prediction and whose regret is a weighted squared error."""
+
+    sense = "minimize"
+    target_range = None
+    weights = torch.tensor([2.0, 0.5, 4.0])
+
+    def decision(self, y_hat, aux, *, relaxed=False):
+        return y_hat
+
+    def objective(self, y, z, aux):
+        return ((z - y).squeeze(-1).square() * self.weights).sum(-1)

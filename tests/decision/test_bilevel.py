@@ -8,7 +8,17 @@ import torch
 from torch import nn
 from torch.nn.functional import mse_loss
 
-from cases import assert_close, draw_metric, draws, generator, minimum
+from cases import (
+    SharedFeatures,
+    assert_close,
+    draw_metric,
+    draw_problem,
+    draws,
+    generator,
+    metrics,
+    minimum,
+    parametrized,
+)
 from mbrl_taskmet.decision import (
     AdamFit,
     BilevelTrainer,
@@ -31,6 +41,7 @@ from mbrl_taskmet.linear_solvers import Exact
 from mbrl_taskmet.metric import UnconditionalMetric
 from mbrl_taskmet.mlp import MLP
 from mbrl_taskmet.networks import ModuleNetwork
+from mbrl_taskmet.train_state import adam_init, adam_step
 
 EXACT = ImplicitGradient(Exact(), damping=0.0)
 PROBLEMS = {
@@ -76,6 +87,43 @@ def test_hypergradient_is_the_slope_of_the_task_loss_after_training(problem, opt
         outputs = (network(trained(phi + s * step * direction), inputs) for s in (1, -1))
         slope = torch.sub(*(task(y_hat) for y_hat in outputs)) / (2 * step)
         assert_close(found @ direction, slope, rtol=1e-4, atol=1e-8)
+
+
+def slopes(function, point, step=1e-5):
+    """Central differences along each coordinate."""
+    sides = [[function(point + s * step * e) for s in (1, -1)] for e in torch.eye(len(point))]
+    return torch.stack([(above - below) / (2 * step) for above, below in sides])
+
+
+@parametrized("metric", metrics(True))
+def test_the_task_gradient_is_taken_on_the_tasks_own_rows(metric):
+    """Training of both levels, once more: refit under each neighbour of φ, and Adam on φ."""
+    problem = draw_problem(ModuleNetwork(SharedFeatures()), metric, rows=40)
+    network, start = problem.network, problem.network.init(generator(), torch.float64)
+    # The losses take any number of rows, so that other rows are another value and no error.
+    task = Task(draws(1)(17, 5), lambda y_hat: (y_hat - 0.3).square().mean())
+    validation = Task(draws(2)(9, 5), lambda y_hat: (y_hat + 0.1).square().mean())
+    trainer = BilevelTrainer(
+        network=network, metric=metric, inner=ClosedForm(), hypergradient=EXACT, steps=3
+    )
+    data = (problem.inputs, problem.targets)
+    found = trainer.train(*data, task, validation, generator=generator())
+
+    def after_training(phi, use):
+        theta = ClosedForm()(problem, phi, Progress.start(start)).parameters
+        return use.loss(network(theta, use.inputs))
+
+    phi = metric.init(generator(), torch.float64)
+    optimizer = adam_init(phi)
+    for row in found.log:
+        gradient = slopes(lambda phi: after_training(phi, task), phi)
+        expected = {
+            "task_loss": after_training(phi, task).item(),
+            "validation_loss": after_training(phi, validation).item(),
+            "hypergradient": gradient.norm().item(),
+        }
+        assert {name: row[name] for name in expected} == pytest.approx(expected, rel=1e-5)
+        phi, optimizer = adam_step(phi, gradient, optimizer, trainer.learning_rate)
 
 
 def test_gradient_of_a_loss_of_predictions_is_that_by_autograd():
@@ -159,6 +207,38 @@ def test_the_metric_comes_to_weigh_what_the_task_is_about():
     assert weights[1] > 10 * weights[0]
     assert last["solver_residual"] < 1e-6
     assert last["inner_gradient"] < 1e-8
+
+
+def test_the_metric_stays_within_the_bounds_of_its_form():
+    """At them, the slope is the mean of 1 and −1 under weights of 2/3 and 3/2."""
+    inputs, targets, network = competing_targets()
+    bounded = UnconditionalMetric(Diagonal(2, largest=1.5))
+    options = {"inner": ClosedForm(), "hypergradient": EXACT, "learning_rate": 0.3}
+    trainer = BilevelTrainer(network=network, metric=bounded, steps=20, **options)
+    task = Task(inputs, lambda y_hat: mse_loss(y_hat[:, 1], targets[:, 1]))
+    found = trainer.train(inputs, targets, task, generator=generator())
+    slope = (2 / 3 - 3 / 2) / (2 / 3 + 3 / 2)
+    assert_close(found.parameters, torch.tensor([slope], dtype=torch.float64))
+
+
+@pytest.mark.parametrize("first_steps", [0, 1, 3])
+def test_the_first_fits_are_under_the_identity(first_steps):
+    problem, _ = weighted_problem(MLP((3, 4, 2)))
+    metric, network = UnconditionalMetric(Diagonal(2)), problem.network
+    options = {"inner": AdamFit(5), "first_steps": first_steps, "steps": 2}
+    trainer = BilevelTrainer(network=network, metric=metric, **options)
+    task = Task(problem.inputs, lambda y_hat: y_hat.square().mean())
+    found = trainer.train(problem.inputs, problem.targets, task, generator=generator())
+
+    def squared_errors(theta):
+        return (network(theta, problem.inputs) - problem.targets).square().sum(-1).mean()
+
+    theta = network.init(generator(), torch.float64)
+    optimizer = adam_init(theta)
+    for _ in range(5 * first_steps):
+        gradient = torch.func.grad(squared_errors)(theta)
+        theta, optimizer = adam_step(theta, gradient, optimizer, AdamFit().learning_rate)
+    assert_close(found.start, theta)
 
 
 def test_what_is_kept_was_fitted_under_the_metric_that_is_kept():

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from cases import assert_close, draws, generator
+from cases import Weighted, assert_close, draws, generator
 from mbrl_taskmet.decision import (
     DFL,
     LODL,
@@ -23,7 +23,6 @@ from mbrl_taskmet.decision import (
 from mbrl_taskmet.decision.forms import Directed, Scalar
 from mbrl_taskmet.decision.methods import squared_error
 from mbrl_taskmet.decision.problem import sign_of
-from mbrl_taskmet.decision.taskmet import NoHypergradient
 from mbrl_taskmet.mlp import MLP
 
 LINE = MLP((1, 1))
@@ -82,20 +81,6 @@ def test_alpha_takes_dfl_to_least_squares():
     least = quality(MSE(descent=DESCENT)).mse
     assert heavy.mse == pytest.approx(least, rel=0.01)
     assert plain.mse > heavy.mse
-
-
-class Weighted:
-    """A task whose decision is the prediction and whose regret is a weighted squared error."""
-
-    sense = "minimize"
-    target_range = None
-    weights = torch.tensor([2.0, 0.5, 4.0])
-
-    def decision(self, y_hat, aux, *, relaxed=False):
-        return y_hat
-
-    def objective(self, y, z, aux):
-        return ((z - y).squeeze(-1).square() * self.weights).sum(-1)
 
 
 @pytest.mark.parametrize("family", ["weighted_mse", "directed", "quadratic"])
@@ -233,16 +218,3 @@ def test_a_network_of_other_outputs_than_targets_is_refused():
     train, validation, _ = CUBIC.split()
     with pytest.raises(ValueError, match="has 4 outputs, and an item 1 targets: give it as many"):
         MSE().fit(CUBIC, MLP((1, 4)), train, validation, generator())
-
-
-def test_a_metric_without_a_hypergradient_stays_the_identity():
-    train, validation, _ = CUBIC.split()
-    taskmet = TaskMet(inner=ClosedForm(), steps=3)
-    learned = taskmet.fit(CUBIC, LINE, train, validation, generator())
-    frozen = replace(taskmet, hypergradient=NoHypergradient())
-    stayed = frozen.fit(CUBIC, LINE, train, validation, generator())
-    assert_close(stayed.parameters, stayed.start, rtol=0, atol=1e-5)
-    metric, rows = taskmet.metric(1, 1), train.features.flatten(0, 1)
-    ones = torch.ones_like(rows)
-    assert_close(metric.weights(stayed.metric_parameters, rows), ones)
-    assert (metric.weights(learned.metric_parameters, rows) - ones).abs().max() > 1e-3

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.autograd import gradcheck
 
-from cases import assert_close, draws, generator
+from cases import Weighted, assert_close, draws, generator
 from mbrl_taskmet.decision import (
     Budget,
     Cubic,
@@ -204,6 +204,27 @@ def test_decision_quality_is_between_random_and_oracle_for_either_sense():
     assert normalized_decision_quality(6, Yardstick(random=5, oracle=1)) == -0.25
     with pytest.raises(ValueError, match="there is no scale"):
         normalized_decision_quality(1, Yardstick(1, 1))
+
+
+def test_regret_is_what_errors_cost_if_the_objective_is_to_be_low():
+    data, normal = Data(draws()(4, 3, 1), draws(1)(4, 3, 1), torch.zeros(4, 0)), draws(2)
+    errors = normal(4, 3, 1)
+    found = evaluate(Weighted(), data.targets + errors, data)
+    expected = (errors.squeeze(-1).square() * Weighted.weights).sum(-1).mean().item()
+    assert found.regret == pytest.approx(expected)
+    assert found.decision_quality < 1
+
+
+@pytest.mark.parametrize(
+    ("problem", "oracle", "regret"), [(Cubic(num_items=3), 4.0, -1.0), (Weighted(), 7.0, -0.5)]
+)
+def test_decisions_that_are_better_than_the_yardstick_have_a_negative_regret(
+    problem, oracle, regret
+):
+    """Item 0 is worth 5; predictions that err by one on every item cost 6.5."""
+    targets = torch.tensor([[[5.0], [1.0], [2.0]]], dtype=torch.float64)
+    data = Data(torch.zeros_like(targets), targets, torch.zeros(1, 0))
+    assert evaluate(problem, targets + 1, data, Yardstick(0.0, oracle)).regret == regret
 
 
 def test_random_decisions_on_cubic_are_worth_the_mean_item():
