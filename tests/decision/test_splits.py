@@ -1,6 +1,7 @@
 """Which data train, which choose and which report; and which numbers are drawn for what."""
 
 from dataclasses import replace
+from functools import cache
 
 import pytest
 import torch
@@ -56,6 +57,7 @@ TRAINED = {
 }
 
 
+@cache
 def predictions(method, data=DATA):
     return METHODS[method](SETUP, 0.1)(CUBIC, LINE, data, generator(SEED))
 
