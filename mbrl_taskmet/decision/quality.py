@@ -32,7 +32,8 @@ class Quality(NamedTuple):
 
     Attributes:
         decision_quality: 0 for random decisions, 1 for the oracle's; below 0 if worse than random.
-        regret: mean objective lost against the oracle, in the objective's units; not negative.
+        regret: mean objective lost against the oracle, in the objective's units; not negative by
+            the yardstick of the same data.
         mse: mean squared error of the predictions.
     """
 
