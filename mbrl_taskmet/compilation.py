@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -25,14 +26,16 @@ def should_compile(compile: Compile, calls: int) -> bool:
 
 
 def has_compiler() -> bool:
-    """Whether a C++ compiler is at hand, which `torch.compile` needs on a processor."""
-    return any(shutil.which(name) for name in (os.environ.get("CXX", ""), "g++", "clang++"))
+    """Whether the C++ compiler is at hand that `torch.compile` takes on a processor."""
+    default = "clang++" if sys.platform == "darwin" else "g++"
+    return shutil.which(os.environ.get("CXX", default)) is not None
 
 
 class CompiledFunction:
     """A function that is compiled into one graph when it is first called.
 
-    Tensors of other shapes, types or devices get a graph of their own. The result is cached on
+    Tensors of other shapes, strides, types or devices get a graph of their own, and so do those of
+    which others are the same, since a graph reads each once. The result is cached on
     disk, so that the next process starts within a few seconds. Where the compilation fails, one
     warning says why, and the function runs as it is.
 
@@ -48,8 +51,8 @@ class CompiledFunction:
 
     def __call__(self, *arguments: Any) -> Any:
         """The function's value."""
-        described: list[Any] = []
-        _describe(arguments, described)
+        described: list[Any] = [torch.is_grad_enabled()]
+        _describe(arguments, described, {})
         signature = tuple(described)
         if signature not in self._compiled:
             return self._first_call(signature, *arguments)
@@ -57,26 +60,9 @@ class CompiledFunction:
 
     def _first_call(self, signature: tuple[Any, ...], *arguments: Any) -> Any:
         self._announce()
-        cache = Path.home() / ".cache" / "mbrl_taskmet" / "inductor"
-        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache))
-        compiled = torch.compile(  # type: ignore[call-overload]  # its stubs lag behind
-            self._function,
-            fullgraph=True,
-            dynamic=False,
-            # Each agent in a process has its own graph of the same code, without limit.
-            isolate_recompiles=True,
-            options={
-                # A wrapper in C++ instead of Python halves the time between kernels.
-                "cpp_wrapper": True,
-                # The one pattern it finds makes a product and its bias one call, which first copies
-                # the bias into every row; apart, the bias joins the loop that follows.
-                "pattern_matcher": False,
-                # The signature above stands for torch's own guards, which take a tenth of a
-                # millisecond: the function depends on nothing else.
-                "guard_filter_fn": torch.compiler.skip_all_guards_unsafe,
-            },
-        )
+        compiled: Callable[..., Any]
         try:
+            compiled = _compile(self._function)
             result = compiled(*arguments)
         except Exception as error:  # whatever a compiler may raise
             reason = str(error).strip().partition("\n")[0] or type(error).__name__
@@ -90,15 +76,52 @@ class CompiledFunction:
         return result
 
 
-def _describe(arguments: Any, into: list[Any]) -> None:
-    """Shape, type and device of each tensor in nested tuples, and all else as it is.
+def _compile(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, to be compiled at its first call."""
+    cache = Path.home() / ".cache" / "mbrl_taskmet" / "inductor"
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache))
+    compiled: Callable[..., Any] = torch.compile(  # type: ignore[call-overload]  # its stubs lag behind
+        function,
+        fullgraph=True,
+        dynamic=False,
+        # Each agent in a process has its own graph of the same code, without limit.
+        isolate_recompiles=True,
+        options={
+            # A wrapper in C++ instead of Python halves the time between kernels.
+            "cpp_wrapper": True,
+            # The one pattern it finds makes a product and its bias one call, which first copies
+            # the bias into every row; apart, the bias joins the loop that follows.
+            "pattern_matcher": False,
+            # The signature above stands for torch's own guards, which take a tenth of a
+            # millisecond: the function depends on nothing else.
+            "guard_filter_fn": torch.compiler.skip_all_guards_unsafe,
+        },
+    )
+    return compiled
+
+
+def _describe(arguments: Any, into: list[Any], seen: dict[int, int]) -> None:
+    """What a graph takes for granted of tensors in nested tuples, and all else as it is.
 
     Into a list, since this runs before every call, and a generator takes four times longer.
+
+    Args:
+        arguments: the tuple.
+        into: where the description goes.
+        seen: of tensors met before, by their identity the place of the first.
     """
+    into.append(len(arguments))
     for argument in arguments:
         if isinstance(argument, torch.Tensor):
-            into += (argument.shape, argument.dtype, argument.device)
+            into += (
+                argument.shape,
+                argument.stride(),
+                argument.dtype,
+                argument.device,
+                argument.requires_grad,
+                seen.setdefault(id(argument), len(into)),
+            )
         elif isinstance(argument, tuple):
-            _describe(argument, into)
+            _describe(argument, into, seen)
         else:
-            into.append(argument)
+            into += (type(argument), argument)

@@ -3,15 +3,25 @@ import warnings
 import pytest
 import torch
 
-from cases import draw_batch, draw_state, small_shipped_update
+from cases import draw_batch, draw_state, draws, small_shipped_update
 from mbrl_taskmet import compilation
 from mbrl_taskmet.compilation import CompiledFunction, has_compiler, should_compile
+from mbrl_taskmet.normalizer import Normalizer
 
 needs_compiler = pytest.mark.skipif(not has_compiler(), reason="there is no C++ compiler")
 
 
 def cast(value, dtype):
     return torch.utils._pytree.tree_map(lambda tensor: tensor.to(dtype), value)
+
+
+def set_from_without(state, seed):
+    """Other units of observations, and another share of the step size."""
+    shift, spread = draws(seed)(2, state.normalizer.mean.shape[-1]).to(state.model)
+    return state._replace(
+        normalizer=Normalizer(0.1 * shift, 1 + 0.1 * spread.abs()),
+        annealing=torch.full_like(state.annealing, 0.9 - seed / 100),
+    )
 
 
 @pytest.mark.slow
@@ -27,6 +37,9 @@ def test_a_compiled_update_gives_the_eager_numbers_over_a_hundred_updates(dtype,
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)  # a fall back to eager would pass otherwise
         for step in range(100):
+            if step % 50 == 0:  # what the shell sets between updates
+                eager_state = set_from_without(eager_state, step)
+                compiled_state = set_from_without(compiled_state, step)
             batches = [cast(draw_batch(2 * step + i), dtype) for i in range(2)]
             eager_state, eager_info = update(eager_state, *batches)
             compiled_state, compiled_info = compiled(compiled_state, *batches)
@@ -73,3 +86,55 @@ def test_any_number_of_functions_of_the_same_code_compile():
         for shift in range(10):
             function = CompiledFunction(shifted(shift), lambda: None)
             assert function(torch.ones(2)).tolist() == [1 + shift, 1 + shift]
+
+
+@pytest.fixture
+def graphs(monkeypatch):
+    """The functions that were compiled, each as it is: a graph for each first call."""
+    compiled = []
+
+    def keep(function, **options):
+        compiled.append(function)
+        return function
+
+    monkeypatch.setattr(torch, "compile", keep)
+    return compiled
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        lambda x, y: (x, x),
+        lambda x, y: (x.T, y),
+        lambda x, y: (x.double(), y),
+        lambda x, y: (x.clone().requires_grad_(), y),
+        lambda x, y: (x, (y,)),
+        lambda x, y: (x, 1),
+        lambda x, y: (x, 1.0),
+        lambda x, y: (x, True),
+    ],
+    ids=["one for both", "transposed", "double", "with gradient", "nested", "1", "1.0", "True"],
+)
+def test_what_a_graph_takes_for_granted_gets_a_graph_of_its_own(graphs, others):
+    function = CompiledFunction(lambda x, y: x, lambda: None)
+    x, y = torch.zeros(3, 3), torch.zeros(3, 3)
+    for arguments in [(x, y), (x + 1, y + 1), others(x, y), others(x + 1, y + 1)]:
+        function(*arguments)
+    assert len(graphs) == 2
+
+
+def test_gradients_that_are_wanted_get_a_graph_of_their_own(graphs):
+    function = CompiledFunction(lambda x: x, lambda: None)
+    function(torch.zeros(3))
+    with torch.no_grad():
+        function(torch.zeros(3))
+    assert len(graphs) == 2
+
+
+@needs_compiler
+def test_a_cache_that_cannot_be_written_does_not_stop_training(monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "file" / "cache"))
+    function = CompiledFunction(lambda x: x + 1, lambda: None)
+    with pytest.warns(UserWarning, match="Compiling failed .* going on without"):
+        assert function(torch.tensor(1)) == 2
