@@ -184,8 +184,8 @@ class DecisionStudy(ResumableStudy[ExperimentRun]):
                 axis.plot(
                     [float(row["test_mse"]) for row in group],
                     [float(row["decision_quality"]) for row in group],
-                    "*" if name == "taskmet" else "o",
-                    # Ten colours are in the cycle, for all but the constant predictor.
+                    # Marks tell apart what shares one of the cycle's ten colours.
+                    {"taskmet": "*", "taskmet_frozen": "x"}.get(name, "o"),
                     color="black" if name == "constant" else f"C{index}",
                     label=name,
                     alpha=0.7,
