@@ -92,7 +92,7 @@ def _compile(function: Callable[..., Any]) -> Callable[..., Any]:
             # The one pattern it finds makes a product and its bias one call, which first copies
             # the bias into every row; apart, the bias joins the loop that follows.
             "pattern_matcher": False,
-            # The signature above stands for torch's own guards, which take a tenth of a
+            # Our own signature of arguments stands for torch's guards, which take a tenth of a
             # millisecond: the function depends on nothing else.
             "guard_filter_fn": torch.compiler.skip_all_guards_unsafe,
         },

@@ -12,7 +12,7 @@ from torch.nn.functional import mse_loss
 from mbrl_taskmet.decision.fitting import Descent, Fit, check_steps
 from mbrl_taskmet.decision.forms import Directed
 from mbrl_taskmet.decision.methods import check_alpha, descend, regularized
-from mbrl_taskmet.decision.problem import Data, Problem, TaskLoss, check_data, sign_of
+from mbrl_taskmet.decision.problem import Data, Problem, TaskLoss, check_data, sign_of, worth_of
 from mbrl_taskmet.forms import Cholesky, Diagonal, Form
 from mbrl_taskmet.networks import Network
 from mbrl_taskmet.train_state import adam_init, adam_step
@@ -106,14 +106,13 @@ class LODL:
         """
         y, sign = data.targets, sign_of(problem.sense)
         low, high = problem.target_range or (-math.inf, math.inf)
-        best = problem.objective(y, problem.decision(y, data.aux), data.aux)
+        best = worth_of(problem, y, data)
         errors, regrets = [], []
         for _ in range(self.num_samples):
             noise = torch.randn(y.shape, generator=generator, dtype=y.dtype)
             sample = (y + self.sample_std * y.std() * noise).clamp(low, high)
-            z = problem.decision(sample, data.aux)
             errors.append((sample - y).flatten(1))
-            regrets.append(sign * (best - problem.objective(y, z, data.aux)))
+            regrets.append(sign * (best - worth_of(problem, sample, data)))
         found = torch.stack(regrets, 1)
         if not found.mean() > 0:
             raise ValueError(

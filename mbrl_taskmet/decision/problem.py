@@ -73,7 +73,7 @@ def loss_of(problem: Problem, *, relaxed: bool = True) -> TaskLoss:
     sign = sign_of(problem.sense)
 
     def loss(y_hat: Tensor, data: Data) -> Tensor:
-        value = -sign * mean_objective(problem, y_hat, data, relaxed=relaxed)
+        value = -sign * worth_of(problem, y_hat, data, relaxed=relaxed).mean()
         if relaxed and y_hat.requires_grad:
             check_smooth(value)
         return value
@@ -81,8 +81,8 @@ def loss_of(problem: Problem, *, relaxed: bool = True) -> TaskLoss:
     return loss
 
 
-def mean_objective(problem: Problem, y_hat: Tensor, data: Data, *, relaxed: bool) -> Tensor:
-    """mean_B[f(y, z*(ŷ))], what deciding by predictions is worth: a scalar.
+def worth_of(problem: Problem, y_hat: Tensor, data: Data, *, relaxed: bool = False) -> Tensor:
+    """f(y, z*(ŷ)), what deciding by predictions is worth in each instance: (B, I, T) → (B,).
 
     Raises:
         ValueError: if the objective is not a number for each instance.
@@ -95,7 +95,7 @@ def mean_objective(problem: Problem, y_hat: Tensor, data: Data, *, relaxed: bool
             f"{tuple(worth.shape)}: let decision and objective keep the instances apart, and sum "
             "over all else."
         )
-    return worth.mean()
+    return worth
 
 
 def check_smooth(loss: Tensor) -> None:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from mbrl_taskmet.decision.problem import Data, Problem, mean_objective, sign_of
+from mbrl_taskmet.decision.problem import Data, Problem, sign_of, worth_of
 
 RANDOM_DRAWS = 30
 """Random predictions for each instance, whose decisions set the zero of the scale."""
@@ -103,7 +103,7 @@ def evaluate(
 def _taken(problem: Problem, y_hat: Tensor, data: Data) -> float:
     """The mean objective of hard decisions."""
     with torch.no_grad():
-        return mean_objective(problem, y_hat, data, relaxed=False).item()
+        return worth_of(problem, y_hat, data).mean().item()
 
 
 def constant_prediction(train: Data, data: Data) -> Tensor:
