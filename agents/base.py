@@ -286,7 +286,8 @@ class ModelBasedAlgorithm(ReadableAlgorithm):
         if total_timesteps < 1:
             raise ValueError(f"total_timesteps must be positive; got {total_timesteps}.")
         if should_compile(self.compile, self._updates_to_compile(total_timesteps)):
-            self.learner.compile(lambda: self.announce("compiling (a minute)"))
+            announce = print if progress_bar else self.announce
+            self.learner.compile(lambda: announce("compiling (a minute)"))
         return super().learn(
             total_timesteps,
             callback,

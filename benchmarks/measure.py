@@ -1,16 +1,22 @@
 """Processor time of functions, interleaved, and the limit that their arithmetic sets."""
 
+import hashlib
+import multiprocessing
 import resource
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
+from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -62,11 +68,12 @@ Shape = tuple[int, int, int, int]
 
 
 class MatrixProducts(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Counts the matrix products that run within it, by shape."""
+    """Counts the matrix products that run within it, by shape, those of the same numbers once."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.shapes: Counter[Shape] = Counter()
+        self._seen: set[tuple[Shape, bytes, bytes]] = set()
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
@@ -76,8 +83,16 @@ class MatrixProducts(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if name in ("mm", "bmm"):
             left, right = args[0], args[1]
             copies = left.shape[0] if name == "bmm" else 1
-            self.shapes[copies, left.shape[-2], left.shape[-1], right.shape[-1]] += 1
+            shape = (copies, left.shape[-2], left.shape[-1], right.shape[-1])
+            product = shape, _digest(left), _digest(right)
+            if product not in self._seen:
+                self._seen.add(product)
+                self.shapes[shape] += 1
         return func(*args, **(kwargs or {}))
+
+
+def _digest(matrix: Tensor) -> bytes:
+    return hashlib.sha256(matrix.numpy().tobytes()).digest()
 
 
 @dataclass(frozen=True)
@@ -95,7 +110,13 @@ class Limit:
 
 
 def arithmetic_limit(function: Callable[[], Any], *, rounds: int = 30) -> Limit:
-    """Count a function's matrix products and measure each of their shapes by itself."""
+    """Count a function's matrix products and measure each of their shapes by itself.
+
+    Args:
+        function: called twice, since in a fresh state quantities coincide that later differ.
+        rounds: of measuring each shape.
+    """
+    function()
     with MatrixProducts() as products:
         function()
     flops = sum(count * 2 * c * m * k * n for (c, m, k, n), count in products.shapes.items())
@@ -123,14 +144,33 @@ def _product(shape: Shape) -> Callable[[], None]:
     return repeat
 
 
+def in_fresh_process(function: Callable[..., Result], *arguments: Any) -> Result:
+    """What a function returns in a process that has done nothing before."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as executor:
+        return executor.submit(function, *arguments).result()
+
+
 def peak_memory() -> float:
     """The most memory that this process has held, in MiB.
 
     Where there is no `/proc` it includes what its parent held when it started this process.
     """
     try:
-        status = Path("/proc/self/status").read_text()
+        return _process("status", "VmHWM")
     except OSError:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    (line,) = (line for line in status.splitlines() if line.startswith("VmHWM:"))
+
+
+def resident_memory() -> float:
+    """The memory that this process holds now, in MiB, to the page.
+
+    Raises:
+        OSError: where there is no `/proc`.
+    """
+    return _process("smaps_rollup", "Rss")
+
+
+def _process(file: str, quantity: str) -> float:
+    lines = Path("/proc/self", file).read_text().splitlines()
+    (line,) = (line for line in lines if line.startswith(f"{quantity}:"))
     return int(line.split()[1]) / 1024

@@ -10,10 +10,18 @@ from torch.utils._pytree import tree_map
 
 from ..compilation import CompiledFunction
 from ..population import population_update, stack
-from .cases import make_case
+from .cases import Case, make_case
 from .measure import interleaved
 
-COLUMNS = ("device", "mode", "num_distractors", "members", "wall_ms_per_member", "first_call_s")
+COLUMNS = (
+    "device",
+    "mode",
+    "num_distractors",
+    "members",
+    "cpu_ms_per_member",
+    "wall_ms_per_member",
+    "first_call_s",
+)
 
 
 @dataclass(frozen=True)
@@ -23,12 +31,14 @@ class PopulationBenchmark:
     Attributes:
         num_distractors: each k.
         members: sizes of the population.
-        rounds: calls of each.
+        rounds: interleaved turns of each.
+        turn: calls in a turn.
     """
 
     num_distractors: Sequence[int] = (16, 128)
     members: Sequence[int] = (1, 4, 16)
-    rounds: int = 50
+    rounds: int = 20
+    turn: int = 10
 
     def run(self) -> Iterator[dict[str, Any]]:
         """A row for each device, k, size and mode."""
@@ -36,34 +46,40 @@ class PopulationBenchmark:
         devices = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
         for device in devices:
             for k in self.num_distractors:
-                for size in self.members:
-                    yield from self._run(device, k, size)
+                yield from self._run(device, k)
 
-    def _run(self, device: str, k: int, size: int) -> Iterator[dict[str, Any]]:
+    def _run(self, device: str, k: int) -> Iterator[dict[str, Any]]:
         case = make_case("taskmet", k)
-        arguments = tree_map(
-            lambda tensor: tensor.to(device),
-            (
-                stack([case.state] * size),
-                stack([case.batch] * size),
-                stack([case.task_batch] * size),
-            ),
+        calls = {
+            (size, mode): _population(case, size, device, compiled=mode == "compiled")
+            for size in self.members
+            for mode in ("eager", "compiled")
+        }
+        first = {key: _wall_time(call) for key, call in calls.items()}
+        timings = interleaved(
+            {str(key): call for key, call in calls.items()}, rounds=self.rounds, turn=self.turn
         )
-        step = population_update(case.update)
-        for mode, function in (
-            ("eager", step),
-            ("compiled", CompiledFunction(step, lambda: None)),
-        ):
-            call = _synchronized(function, arguments, device)
-            began = time.perf_counter()
-            call()
-            first = time.perf_counter() - began
-            timing = interleaved({mode: call}, rounds=self.rounds)[mode]
-            values = (device, mode, k, size, round(1e3 * timing.wall / size, 3), round(first, 1))
+        for size, mode in calls:
+            timing = timings[str((size, mode))]
+            per_member = (round(1e3 * seconds / size, 3) for seconds in (timing.cpu, timing.wall))
+            values = (device, mode, k, size, *per_member, round(first[size, mode], 1))
             yield dict(zip(COLUMNS, values, strict=True))
 
 
-def _synchronized(function: Callable[..., Any], arguments: Any, device: str) -> Callable[[], None]:
+def _population(case: Case, size: int, device: str, *, compiled: bool) -> Callable[[], None]:
+    """The update of so many members on a device, ready to be called."""
+    arguments = tree_map(
+        lambda tensor: tensor.to(device),
+        (
+            stack([case.state] * size),
+            stack([case.batch] * size),
+            stack([case.task_batch] * size),
+        ),
+    )
+    function: Callable[..., Any] = population_update(case.update)
+    if compiled:
+        function = CompiledFunction(function, lambda: None)
+
     def call() -> None:
         with torch.no_grad():
             function(*arguments)
@@ -71,3 +87,9 @@ def _synchronized(function: Callable[..., Any], arguments: Any, device: str) -> 
             torch.cuda.synchronize()
 
     return call
+
+
+def _wall_time(call: Callable[[], None]) -> float:
+    began = time.perf_counter()
+    call()
+    return time.perf_counter() - began

@@ -1,4 +1,4 @@
-"""How time and memory grow with the batch, the width, the distractors and the number of updates."""
+"""How time grows with the batch, the width and the distractors."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -7,11 +7,10 @@ from typing import Any
 import torch
 
 from .cases import make_case
-from .measure import arithmetic_limit, interleaved, peak_memory
+from .measure import arithmetic_limit, interleaved
 from .updates import Stepper
 
 COLUMNS = ("varied", "value", "mode", "cpu_ms", "flops", "limit_ms", "ratio_to_limit")
-MEMORY_COLUMNS = ("updates", "peak_mib")
 BASE = {"batch": 256, "hidden": 32, "num_distractors": 16}
 
 
@@ -59,16 +58,3 @@ class ScalingBenchmark:
             round(timing.cpu / limit.seconds, 2),
         )
         return dict(zip(COLUMNS, values, strict=True))
-
-
-def memory_over_updates(updates: int = 100_000, rows: int = 10) -> Iterator[dict[str, Any]]:
-    """Peak memory of this process as a compiled update is called again and again."""
-    torch.set_num_threads(1)
-    step = Stepper(make_case("taskmet", 16), compiled=True)
-    for row in range(rows + 1):
-        if row > 0:
-            for _ in range(updates // rows):
-                step()
-        else:
-            step()
-        yield {"updates": row * updates // rows, "peak_mib": round(peak_memory(), 1)}

@@ -1,6 +1,5 @@
 """Time of one update, for every agent, compiled and not, beside the references and the limit."""
 
-import multiprocessing
 import os
 import tempfile
 import time
@@ -13,7 +12,7 @@ import torch
 
 from ..compilation import CompiledFunction
 from .cases import VARIANTS, Case, make_case
-from .measure import arithmetic_limit, interleaved, peak_memory
+from .measure import arithmetic_limit, in_fresh_process, interleaved, peak_memory
 from .reference import AutogradReference, HigherReference
 
 COLUMNS = (
@@ -110,11 +109,8 @@ class Stepper:
 def fresh_process(row: Mapping[str, Any]) -> tuple[float | str, float]:
     """Seconds of the first compilation, and the peak memory in MiB, of a process of its own."""
     what = row["variant"], row["mode"], row["num_distractors"]
-    with (
-        tempfile.TemporaryDirectory() as cache,
-        multiprocessing.get_context("spawn").Pool(1) as pool,
-    ):
-        return pool.apply(_first_updates, (*what, cache))
+    with tempfile.TemporaryDirectory() as cache:
+        return in_fresh_process(_first_updates, *what, cache)
 
 
 def _first_updates(

@@ -17,6 +17,9 @@ PAYS_AFTER = 20_000
 """Calls after which a compilation has surely repaid its time: it takes up to a minute, and saves
 some four milliseconds a call."""
 
+CACHE_VARIABLE = "TORCHINDUCTOR_CACHE_DIR"
+"""Of the environment, naming the folder where torch keeps what it has compiled."""
+
 
 def should_compile(compile: Compile, calls: int) -> bool:
     """Whether to compile a function that will be called so many times."""
@@ -78,8 +81,10 @@ class CompiledFunction:
 
 def _compile(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function, to be compiled at its first call."""
-    cache = Path.home() / ".cache" / "mbrl_taskmet" / "inductor"
-    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache))
+    # Here, since the compiler takes a second to import.
+    from mbrl_taskmet.common_terms import ShareCommonTerms
+
+    _keep_graphs()
     compiled: Callable[..., Any] = torch.compile(  # type: ignore[call-overload]  # its stubs lag behind
         function,
         fullgraph=True,
@@ -92,12 +97,26 @@ def _compile(function: Callable[..., Any]) -> Callable[..., Any]:
             # The one pattern it finds makes a product and its bias one call, which first copies
             # the bias into every row; apart, the bias joins the loop that follows.
             "pattern_matcher": False,
+            "post_grad_custom_pre_pass": ShareCommonTerms(),
             # Our own signature of arguments stands for torch's guards, which take a tenth of a
             # millisecond: the function depends on nothing else.
             "guard_filter_fn": torch.compiler.skip_all_guards_unsafe,
         },
     )
     return compiled
+
+
+def _keep_graphs() -> None:
+    """Have graphs cached where they outlive a restart, unless the user chose another folder.
+
+    Torch's own choice is a temporary folder, which it writes into the environment when parts of it
+    are first imported.
+    """
+    from torch._inductor.runtime.cache_dir_utils import default_cache_dir
+
+    if os.environ.get(CACHE_VARIABLE) in (None, default_cache_dir()):
+        caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        os.environ[CACHE_VARIABLE] = str(caches / "mbrl_taskmet" / "inductor")
 
 
 def _describe(arguments: Any, into: list[Any], seen: dict[int, int]) -> None:

@@ -13,6 +13,7 @@ from torch.nn.functional import one_hot, softplus
 
 from mbrl_taskmet.agents.soft_q import SoftQ
 from mbrl_taskmet.batch import Batch
+from mbrl_taskmet.compilation import has_compiler
 from mbrl_taskmet.dynamics import DynamicsModel
 from mbrl_taskmet.forms import Cholesky, Diagonal, Scaled
 from mbrl_taskmet.hypergradient import FullHessian, ImplicitGradient, PredictionProblem
@@ -24,6 +25,8 @@ from mbrl_taskmet.trilevel import ModelBasedUpdate, TaskMetUpdate
 
 N, A, B = 3, 2, 12
 """Observation dimensions, actions, rows of a batch."""
+
+needs_compiler = pytest.mark.skipif(not has_compiler(), reason="there is no C++ compiler")
 
 assert_close = functools.partial(torch.testing.assert_close, rtol=1e-8, atol=1e-11)
 

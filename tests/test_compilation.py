@@ -1,14 +1,14 @@
+import os
 import warnings
 
 import pytest
 import torch
+from torch._inductor.runtime.cache_dir_utils import default_cache_dir
 
-from cases import draw_batch, draw_state, draws, small_shipped_update
+from cases import draw_batch, draw_state, draws, needs_compiler, small_shipped_update
 from mbrl_taskmet import compilation
-from mbrl_taskmet.compilation import CompiledFunction, has_compiler, should_compile
+from mbrl_taskmet.compilation import CompiledFunction, should_compile
 from mbrl_taskmet.normalizer import Normalizer
-
-needs_compiler = pytest.mark.skipif(not has_compiler(), reason="there is no C++ compiler")
 
 
 def cast(value, dtype):
@@ -129,6 +129,22 @@ def test_gradients_that_are_wanted_get_a_graph_of_their_own(graphs):
     with torch.no_grad():
         function(torch.zeros(3))
     assert len(graphs) == 2
+
+
+@pytest.mark.parametrize("chosen", [None, default_cache_dir()], ids=["nothing", "by torch"])
+def test_graphs_are_kept_among_the_users_caches(graphs, monkeypatch, tmp_path, chosen):
+    monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR", raising=False)
+    if chosen is not None:
+        monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", chosen)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    CompiledFunction(lambda x: x, lambda: None)(torch.zeros(3))
+    assert os.environ["TORCHINDUCTOR_CACHE_DIR"] == str(tmp_path / "mbrl_taskmet" / "inductor")
+
+
+def test_graphs_are_kept_where_the_user_says(graphs, monkeypatch, tmp_path):
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    CompiledFunction(lambda x: x, lambda: None)(torch.zeros(3))
+    assert os.environ["TORCHINDUCTOR_CACHE_DIR"] == str(tmp_path)
 
 
 @needs_compiler

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from rich.console import Console
 from rich.table import Table
 
-from mbrl_taskmet.benchmarks import decisions, loop, populations, scaling, updates
+from mbrl_taskmet.benchmarks import decisions, loop, memory, populations, scaling, updates
 from mbrl_taskmet.benchmarks.figures import draw_scaling
 
 Part = Literal["update", "loop", "scaling", "memory", "population", "decision"]
@@ -30,7 +30,7 @@ class Benchmark:
     """Sizes, of update and loop."""
 
     quick: bool = False
-    """Fewer repetitions, only 16 distractors, no compilation times and memory: two minutes."""
+    """Fewer repetitions, only 16 distractors, no compilation times and memory: four minutes."""
 
     json: bool = False
     """Print JSON instead of tables."""
@@ -60,7 +60,7 @@ class Benchmark:
             return scaling.COLUMNS, scaling.ScalingBenchmark().run()
         if part == "memory":
             number = 1_000 if self.quick else 100_000
-            return scaling.MEMORY_COLUMNS, scaling.memory_over_updates(number)
+            return memory.COLUMNS, memory.MemoryBenchmark(number).run()
         if part == "decision":
             stocks = (20,) if self.quick else (20, 50)
             return decisions.COLUMNS, decisions.DecisionBenchmark(stocks).run()

@@ -148,6 +148,12 @@ def test_a_progress_bar_is_shown_and_changes_nothing(make_agent, snapshot, diffe
     assert differences(snapshot(quiet), snapshot(shown)) == []
 
 
+def test_a_progress_bar_says_what_it_waits_for(make_agent, capsys, monkeypatch):
+    monkeypatch.setattr(torch, "compile", lambda function, **options: function)
+    make_agent(TaskMet, compile=True).learn(100, progress_bar=True)
+    assert "compiling" in capsys.readouterr().out
+
+
 def test_an_agent_learns_in_another_environment_of_the_same_spaces(make_agent, make_env):
     agent = make_agent(TaskMet)
     agent.learn(60)

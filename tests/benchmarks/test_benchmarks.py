@@ -1,5 +1,8 @@
 """The benchmarks measure what they say."""
 
+import mmap
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -7,7 +10,12 @@ from cases import applied_gradient
 from mbrl_taskmet.benchmarks.cases import VARIANTS, make_case
 from mbrl_taskmet.benchmarks.decisions import COLUMNS, DecisionBenchmark, cvxpylayer
 from mbrl_taskmet.benchmarks.loop import LoopBenchmark
-from mbrl_taskmet.benchmarks.measure import MatrixProducts, arithmetic_limit, interleaved
+from mbrl_taskmet.benchmarks.measure import (
+    MatrixProducts,
+    arithmetic_limit,
+    interleaved,
+    resident_memory,
+)
 from mbrl_taskmet.benchmarks.reference import AutogradReference, HigherReference
 from mbrl_taskmet.decision import simplex_qp
 from mbrl_taskmet.mlp import MLP
@@ -93,6 +101,23 @@ def test_the_limit_counts_two_operations_for_each_multiplication():
     limit = arithmetic_limit(lambda: (left @ right) @ right.T, rounds=5)
     assert limit.flops == 2 * (64 * 128 * 32) * 2
     assert limit.seconds > 0
+
+
+def test_the_limit_counts_what_is_computed_twice_once():
+    left, right = torch.randn(4, 5), torch.randn(5, 6)
+    assert arithmetic_limit(lambda: left @ right, rounds=1).flops == 2 * 4 * 5 * 6
+    assert arithmetic_limit(lambda: (left @ right, left @ right), rounds=1).flops == 2 * 4 * 5 * 6
+    assert arithmetic_limit(lambda: (left @ right, left @ -right), rounds=1).flops == 4 * 4 * 5 * 6
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="there is no /proc")
+def test_a_small_leak_shows_in_the_memory_that_is_held():
+    megabyte = mmap.mmap(-1, 2**20)
+    before = resident_memory()
+    megabyte.write(b"x" * 2**20)
+    assert resident_memory() - before == pytest.approx(1, abs=0.1)
+    megabyte.close()
+    assert resident_memory() - before == pytest.approx(0, abs=0.1)
 
 
 def test_functions_take_turns():
