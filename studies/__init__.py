@@ -9,6 +9,7 @@ from typing import Any
 
 from .ablation import ABLATION
 from .capacity import CAPACITY
+from .compilation import COMPILATION
 from .continuous import CONTINUOUS, HARDER, LOCOMOTION
 from .decision import DECISION
 from .first_light import FIRST_LIGHT, FIRST_LIGHT_RAW
@@ -28,6 +29,7 @@ STUDIES: Mapping[str, AnyStudy] = {
         DISTRACTORS,
         KINDS,
         CAPACITY,
+        COMPILATION,
         HYPERGRADIENT,
         ABLATION,
         CONTINUOUS,
