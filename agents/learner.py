@@ -41,7 +41,8 @@ class Learner:
         dtype: torch.dtype = torch.float32,
     ) -> None:
         self.update = update
-        self._call: Callable[..., tuple[TrainState, Info]] = update
+        self._update: Callable[..., tuple[TrainState, Info]] = update.__call__
+        self._fit: Callable[..., tuple[TrainState, Info]] = update.fit
         self.generator = generator
         self.state = _map(lambda tensor: tensor.to(device), update.init(generator, dtype))
         self._observed = RunningMeanStd(shape=(update.model.num_observations,))
@@ -78,11 +79,15 @@ class Learner:
     def compile(self, announce: Callable[[], None]) -> None:
         """Compile the update when it is next called, if it is not compiled already.
 
+        Its two inner levels, which go on alone until the metric's warm-up is over, are a graph of
+        their own.
+
         Args:
             announce: called just before.
         """
-        if self._call is self.update:
-            self._call = CompiledFunction(self.update.__call__, announce)
+        if not isinstance(self._update, CompiledFunction):
+            self._update = CompiledFunction(self.update.__call__, announce)
+            self._fit = CompiledFunction(self.update.fit, announce)
 
     def step(self, batch: Batch, task_batch: Batch, *, task: bool = True) -> Info:
         """Replace the state by the updated one.
@@ -97,9 +102,9 @@ class Learner:
         """
         with torch.no_grad():
             if task:
-                self.state, info = self._call(self.state, batch, task_batch)
+                self.state, info = self._update(self.state, batch, task_batch)
             else:
-                self.state, info = self.update.fit(self.state, batch)
+                self.state, info = self._fit(self.state, batch)
         return info
 
     def state_dict(self) -> dict[str, Tensor]:

@@ -7,6 +7,7 @@ from torch._inductor.runtime.cache_dir_utils import default_cache_dir
 
 from cases import draw_batch, draw_state, draws, needs_compiler, small_shipped_update
 from mbrl_taskmet import compilation
+from mbrl_taskmet.agents.learner import Learner
 from mbrl_taskmet.compilation import CompiledFunction, should_compile
 from mbrl_taskmet.normalizer import Normalizer
 
@@ -29,23 +30,26 @@ def set_from_without(state, seed):
 @pytest.mark.parametrize(
     ("dtype", "tolerance"), [(torch.float32, 1e-3), (torch.float64, 1e-9)], ids=str
 )
-def test_a_compiled_update_gives_the_eager_numbers_over_a_hundred_updates(dtype, tolerance):
+def test_a_compiled_learner_gives_the_eager_numbers_over_a_hundred_updates(dtype, tolerance):
     update = small_shipped_update()
+    eager, compiled = (
+        Learner(update, torch.Generator(), torch.device("cpu"), dtype) for _ in range(2)
+    )
     announced = []
-    compiled = CompiledFunction(update.__call__, lambda: announced.append("once"))
-    eager_state = compiled_state = cast(draw_state(update), dtype)
-    with torch.no_grad(), warnings.catch_warnings():
+    compiled.compile(lambda: announced.append("once"))
+    eager.state = compiled.state = cast(draw_state(update), dtype)
+    with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)  # a fall back to eager would pass otherwise
         for step in range(100):
-            if step % 50 == 0:  # what the shell sets between updates
-                eager_state = set_from_without(eager_state, step)
-                compiled_state = set_from_without(compiled_state, step)
             batches = [cast(draw_batch(2 * step + i), dtype) for i in range(2)]
-            eager_state, eager_info = update(eager_state, *batches)
-            compiled_state, compiled_info = compiled(compiled_state, *batches)
-    torch.testing.assert_close(compiled_state, eager_state, rtol=tolerance, atol=tolerance)
-    torch.testing.assert_close(compiled_info, eager_info, rtol=tolerance, atol=tolerance)
-    assert announced == ["once"]
+            infos = []
+            for learner in (eager, compiled):
+                if step % 25 == 0:  # what the shell sets between updates
+                    learner.state = set_from_without(learner.state, step)
+                infos.append(learner.step(*batches, task=step >= 50))
+    torch.testing.assert_close(compiled.state, eager.state, rtol=tolerance, atol=tolerance)
+    torch.testing.assert_close(*infos, rtol=tolerance, atol=tolerance)
+    assert announced == ["once", "once"]
 
 
 def test_what_does_not_compile_runs_as_it_is_after_one_warning(monkeypatch):
