@@ -174,6 +174,6 @@ class ValueOfPolicy:
 
     def _critic_vjp(self, cotangent: Tensor) -> tuple[Tensor, Tensor]:
         """The product of c with the gradient of min_j Q_j in s and in a."""
-        inputs = self._network.input_vjp((cotangent * self._share).unsqueeze(-1)).sum(0)
+        inputs = self._network.summed_input_vjp((cotangent * self._share).unsqueeze(-1))
         width = self.drawn.actions.shape[-1]
         return inputs[..., :-width], inputs[..., -width:]

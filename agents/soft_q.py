@@ -101,4 +101,4 @@ class ValueOfState:
         values = self._network.outputs
         policy = torch.softmax(values.amin(0) / self._temperature, -1)
         weight = share_of_lowest(values) * policy
-        return self._network.input_vjp(cotangent.unsqueeze(-1) * weight).sum(0)
+        return self._network.summed_input_vjp(cotangent.unsqueeze(-1) * weight)

@@ -107,6 +107,16 @@ class MLPLinearization(JacobianProducts):
         """(∂f/∂x)ᵀ c: (…, B, outputs) → (…, B, inputs)."""
         return self._cotangents(cotangent)[0] @ self._layers[0].weights.mT
 
+    def summed_input_vjp(self, cotangent: Tensor) -> Tensor:
+        """Σ_j (∂f_j/∂x)ᵀ c_j over an ensemble at one x: (J, B, outputs) → (B, inputs).
+
+        With d_j the cotangents above the first layer W_j this is Σ_j d_j W_jᵀ, one product over
+        the units of all members.
+        """
+        above = self._cotangents(cotangent)[0].movedim(0, 1).flatten(1)
+        weights = self._layers[0].weights.movedim(0, 1).flatten(1)
+        return above @ weights.mT
+
     def input_agreement(self, cotangent: Tensor) -> Tensor:
         """mean_b[x̄_jb ∘ x̄_kb] over pairs j ≠ k of an ensemble: (J, B, outputs) → (inputs,).
 

@@ -83,6 +83,14 @@ def test_each_member_of_an_ensemble_may_have_inputs_of_its_own():
 
 
 @every_size
+def test_an_ensembles_summed_gradient_in_its_inputs_is_the_sum_of_its_members(sizes):
+    mlp = MLP(sizes)
+    theta, inputs, _, cotangent = draw_point(mlp, sizes[0], sizes[-1], (3,))
+    members = [mlp.linearize(t, inputs).input_vjp(c) for t, c in zip(theta, cotangent, strict=True)]
+    assert_close(mlp.linearize(theta, inputs).summed_input_vjp(cotangent), sum(members))
+
+
+@every_size
 def test_perceptron_is_that_of_torch(sizes):
     mlp = MLP(sizes)
     theta, inputs, _, cotangent = draw_point(mlp, sizes[0], sizes[-1])
