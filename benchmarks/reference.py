@@ -1,7 +1,8 @@
 """TaskMet written the usual way, to compare with: modules, optimisers, and autograd twice.
 
 Nothing here is shared with the package. `AutogradReference` is the paper's estimator (full Hessian
-by double backward passes, conjugate gradient on the normal equations); `HigherReference` unrolls
+by double backward passes, conjugate gradient on the normal equations), solved over the whole model;
+`LeanReference` knows that the reward network may stay out of the solve; `HigherReference` unrolls
 one step of each inner level with `higher`.
 """
 
@@ -60,6 +61,7 @@ class AutogradReference:
         self.targets.load_state_dict(self.critics.state_dict())
         self.phi = nn.Parameter(torch.full((num_dimensions,), 0.5413))
         self.model_parameters = list(self.model.parameters())
+        self.solved_parameters = self.model_parameters
         self.critic_parameters = list(self.critics.parameters())
         self.model_optimizer = torch.optim.Adam(self.model_parameters, 1e-3)
         self.critic_optimizer = torch.optim.Adam(self.critic_parameters, 3e-4)
@@ -110,17 +112,30 @@ class AutogradReference:
         v = torch.autograd.grad(self.task_loss(self.critics, batch), self.critic_parameters)
         error = bellman_error(self.critics, batch, self.model_targets(self.model, batch))
         critic_gradient = torch.autograd.grad(error, self.critic_parameters, create_graph=True)
-        gradient = torch.autograd.grad(_dot(critic_gradient, v), self.model_parameters)
+        gradient = torch.autograd.grad(_dot(critic_gradient, v), self.solved_parameters)
         optimality = torch.autograd.grad(
-            self.prediction_loss(self.model, batch), self.model_parameters, create_graph=True
+            self.prediction_loss(self.model, batch), self.solved_parameters, create_graph=True
         )
 
         def hessian(u: list[Tensor]) -> list[Tensor]:
-            product = torch.autograd.grad(optimality, self.model_parameters, u, retain_graph=True)
+            product = torch.autograd.grad(optimality, self.solved_parameters, u, retain_graph=True)
             return list(product)
 
         solution = _normal_equation_cg(hessian, [-g for g in gradient])
         return -torch.autograd.grad(optimality, self.phi, solution)[0]
+
+
+class LeanReference(AutogradReference):
+    """The same with the dynamics alone in the solve, since φ weighs nothing else.
+
+    Args:
+        num_dimensions: n.
+        num_actions: A.
+    """
+
+    def __init__(self, num_dimensions: int, num_actions: int = 2) -> None:
+        super().__init__(num_dimensions, num_actions)
+        self.solved_parameters = list(self.model.dynamics.parameters())
 
 
 class HigherReference(AutogradReference):
@@ -173,11 +188,13 @@ def _normal_equation_cg(matvec: Any, b: list[Tensor]) -> list[Tensor]:
     residual = b
     gradient = matvec(residual)
     direction, squared = gradient, _dot(gradient, gradient)
-    for _ in range(CG_ITERATIONS):
+    for iteration in range(CG_ITERATIONS):
         product = matvec(direction)
         step = squared / _dot(product, product)
         u = [x + step * d for x, d in zip(u, direction, strict=True)]
         residual = [r - step * p for r, p in zip(residual, product, strict=True)]
+        if iteration == CG_ITERATIONS - 1:
+            break
         gradient = matvec(residual)
         previous, squared = squared, _dot(gradient, gradient)
         direction = [g + squared / previous * d for g, d in zip(gradient, direction, strict=True)]

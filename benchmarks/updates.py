@@ -13,7 +13,7 @@ import torch
 from ..compilation import CompiledFunction
 from .cases import VARIANTS, Case, make_case
 from .measure import arithmetic_limit, in_fresh_process, interleaved, peak_memory
-from .reference import AutogradReference, HigherReference
+from .reference import AutogradReference, HigherReference, LeanReference
 
 COLUMNS = (
     "variant",
@@ -28,7 +28,11 @@ COLUMNS = (
     "compile_s",
     "peak_mib",
 )
-REFERENCES = {"reference_autograd": AutogradReference, "reference_higher": HigherReference}
+REFERENCES = {
+    "reference_autograd": AutogradReference,
+    "reference_lean": LeanReference,
+    "reference_higher": HigherReference,
+}
 
 
 @dataclass(frozen=True)

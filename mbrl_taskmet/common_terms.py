@@ -17,11 +17,12 @@ class ShareCommonTerms(CustomGraphPass):
 
     def __call__(self, graph: Graph) -> None:
         """Rewrite a graph of functional operations in place."""
-        first: dict[tuple[Any, ...], Node] = {}
+        first: dict[tuple[Any, str, str], Node] = {}
         for node in graph.nodes:
             if not _is_determined_by_arguments(node):
                 continue
-            call = node.target, node.args, tuple(sorted(node.kwargs.items()))
+            # By their representation, since 1, 1.0 and True are equal, and so are 0.0 and -0.0.
+            call = node.target, repr(node.args), repr(sorted(node.kwargs.items()))
             original = first.setdefault(call, node)
             if original is not node:
                 node.replace_all_uses_with(original)

@@ -132,19 +132,22 @@ class MLPLinearization(JacobianProducts):
 
     def curvature_vjp(self, tangent: Tensor, cotangent: Tensor) -> Tensor:
         """∇_θ⟨c, J(θ) u⟩: the directional derivative of `vjp` with its cotangent held fixed."""
+        if not self._masks:
+            return torch.zeros_like(tangent)
         layer_tangents = self._network.layers(tangent)
-        hidden_tangents = self._forward_tangents(layer_tangents)[:-1]
+        hidden_tangents = self._hidden_tangents(layer_tangents)
         cotangents = self._cotangents(cotangent)
-        gradients: list[tuple[Tensor, Tensor]] = []
-        cotangent_dot = torch.zeros_like(cotangent)
-        for index in reversed(range(len(self._layers))):
+        # That of the outputs stays as it is, so that the last bias feels nothing.
+        gradients = [(hidden_tangents[-1].mT @ cotangent, torch.zeros_like(cotangent[..., :1, :]))]
+        cotangent_dot: Tensor | None = None
+        for index in reversed(range(len(self._masks))):
+            below = cotangents[index + 1] @ layer_tangents[index + 1].weights.mT
+            if cotangent_dot is not None:
+                below = below + cotangent_dot @ self._layers[index + 1].weights.mT
+            cotangent_dot = self._masks[index] * below
             gradient, bias_gradient = _layer_vjp(self._activations[index], cotangent_dot)
             if index > 0:
                 gradient = gradient + hidden_tangents[index - 1].mT @ cotangents[index]
-                cotangent_dot = self._masks[index - 1] * (
-                    cotangent_dot @ self._layers[index].weights.mT
-                    + cotangents[index] @ layer_tangents[index].weights.mT
-                )
             gradients.insert(0, (gradient, bias_gradient))
         return _flat(gradients)
 

@@ -1,5 +1,6 @@
 from collections import Counter
 
+import pytest
 import torch
 from torch.fx.experimental.proxy_tensor import make_fx
 
@@ -36,6 +37,17 @@ def test_keywords_tell_calls_apart():
 
     _, calls = shared(function, torch.randn(3))
     assert calls["aten.sum.dim_IntList"] == 2
+
+
+@pytest.mark.parametrize("pair", [(1, 1.0), (1, True), (0.0, -0.0)])
+def test_numbers_that_are_only_equal_tell_calls_apart(pair):
+    def function(x):
+        return [torch.full_like(x, number) for number in pair]
+
+    x = torch.zeros(3)
+    traced, calls = shared(function, x)
+    assert calls["aten.full_like.default"] == 2
+    assert [str(value) for value in traced(x)] == [str(value) for value in function(x)]
 
 
 def test_two_draws_stay_two_draws():
