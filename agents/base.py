@@ -262,7 +262,7 @@ class ModelBasedAlgorithm(ReadableAlgorithm):
         super().dump_logs()
 
     def _updates_to_compile(self, total_timesteps: int) -> int:
-        """How many updates with a task level are ahead, of which a compilation makes a graph."""
+        """How many updates are ahead that can be compiled."""
         assert isinstance(self.train_freq, TrainFreq)
         assert self.env is not None
         steps = max(total_timesteps - max(self.learning_starts - self.num_timesteps, 0), 0)

@@ -127,8 +127,8 @@ class AgentConfig:
     critic, in units of what torch has."""
 
     compile: Compile = "auto"
-    """Whether to compile the update into one graph, which makes it four times faster after a
-    wait of up to a minute the first time. By default, where a C++ compiler is at hand and the run
+    """Whether to compile the update into one graph, which makes it two to five times faster after a
+    wait of about a minute the first time. By default, where a C++ compiler is at hand and the run
     is long enough to repay it."""
 
     def __post_init__(self) -> None:

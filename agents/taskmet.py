@@ -50,5 +50,4 @@ class TaskMet(ModelBasedAlgorithm):
     def _updates_to_compile(self, total_timesteps: int) -> int:
         if isinstance(self.hypergradient, UnrolledGradient):  # which builds an autograd graph
             return 0
-        warmup = max(self.metric_warmup - self._n_updates, 0)
-        return super()._updates_to_compile(total_timesteps) - warmup
+        return super()._updates_to_compile(total_timesteps)

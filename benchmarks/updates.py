@@ -65,7 +65,7 @@ class UpdateBenchmark:
         for name, case in cases.items():
             functions[name, "eager"] = Stepper(case)
             functions[name, "compiled"] = Stepper(case, compiled=True)
-        batch = cases["taskmet"].batch
+        batch = next(iter(cases.values())).batch
         for name, reference in REFERENCES.items():
             update = reference(batch.observations.shape[1]).update
             functions[name, "eager"] = partial(update, batch)

@@ -30,8 +30,8 @@ def population_update(
 ) -> Callable[[TrainState, Batch, Batch], tuple[TrainState, Info]]:
     """The update of all members at once, each on its own state and batches.
 
-    It is as pure as the update, and compiles like it. On a processor the members cost as much
-    together as one after the other; it pays on a device that one member leaves idle.
+    It is as pure as the update, and compiles like it. On a processor compiled members cost about
+    as much together as one after the other; it may pay on a device that one member leaves idle.
     """
 
     def step(state: TrainState, batch: Batch, task_batch: Batch) -> tuple[TrainState, Info]:

@@ -1,4 +1,6 @@
 import os
+import pickle
+import re
 import warnings
 
 import pytest
@@ -75,8 +77,44 @@ def test_compiling_is_automatic_where_it_pays_and_can_be_done(monkeypatch):
     assert not should_compile("auto", compilation.PAYS_AFTER - 1)
     monkeypatch.setattr(compilation, "has_compiler", lambda: False)
     assert not should_compile("auto", compilation.PAYS_AFTER)
-    assert should_compile(True, 1)
     assert not should_compile(False, 10**9)
+
+
+def test_compiling_without_a_compiler_is_refused_in_one_sentence(monkeypatch):
+    assert should_compile(True, 1) == compilation.has_compiler()
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.warns(UserWarning, match=r"There is no C\+\+ compiler, .* install g\+\+"):
+        assert not should_compile(True, 1)
+
+
+@pytest.mark.parametrize(
+    ("message", "line"),
+    [
+        ("no compiler here\nand much more", "no compiler here"),
+        (
+            "CppCompileError: C++ compile error\n\nOutput:\nmain.cpp:1:10: fatal error: Python.h: "
+            "No such file or directory\ncompilation terminated.",
+            "main.cpp:1:10: fatal error: Python.h: No such file or directory",
+        ),
+        ("backend='inductor' raised:\nImportError: file too short", "ImportError: file too short"),
+        ("", "RuntimeError"),
+    ],
+)
+def test_the_warning_says_what_went_wrong(monkeypatch, message, line):
+    def refuse(*arguments, **options):
+        raise RuntimeError(message)
+
+    monkeypatch.setattr(torch, "compile", refuse)
+    with pytest.warns(UserWarning, match=re.escape(f"Compiling failed ({line});")):
+        CompiledFunction(lambda x: x, lambda: None)(torch.zeros(1))
+
+
+def test_a_pickled_function_leaves_its_graphs_behind(graphs):
+    function = CompiledFunction(torch.neg, print)
+    function(torch.ones(2))
+    copy = pickle.loads(pickle.dumps(function))
+    assert copy(torch.ones(2)).tolist() == [-1, -1]
+    assert len(graphs) == 2
 
 
 @pytest.mark.slow
@@ -149,6 +187,16 @@ def test_graphs_are_kept_where_the_user_says(graphs, monkeypatch, tmp_path):
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
     CompiledFunction(lambda x: x, lambda: None)(torch.zeros(3))
     assert os.environ["TORCHINDUCTOR_CACHE_DIR"] == str(tmp_path)
+
+
+def test_where_the_users_caches_cannot_be_written_torchs_own_folder_stays(
+    graphs, monkeypatch, tmp_path
+):
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", default_cache_dir())
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    CompiledFunction(lambda x: x, lambda: None)(torch.zeros(3))
+    assert os.environ["TORCHINDUCTOR_CACHE_DIR"] == default_cache_dir()
 
 
 @needs_compiler

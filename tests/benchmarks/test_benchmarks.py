@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from cases import applied_gradient
+from cases import applied_gradient, needs_compiler
+from mbrl_taskmet.benchmarks import updates
 from mbrl_taskmet.benchmarks.cases import VARIANTS, make_case
 from mbrl_taskmet.benchmarks.decisions import COLUMNS, DecisionBenchmark, cvxpylayer
 from mbrl_taskmet.benchmarks.loop import LoopBenchmark
@@ -146,3 +147,25 @@ def test_the_shares_of_the_loop_add_up(variant):
     assert sum(shares) == pytest.approx(1, abs=0.01)
     assert all(share >= 0 for share in shares)
     assert row["share_update"] == max(shares)
+
+
+@pytest.mark.slow
+@needs_compiler
+def test_an_updates_row_has_its_ratios(monkeypatch):
+    monkeypatch.setattr(updates, "VARIANTS", {"mle": VARIANTS["mle"]})
+    rows = list(updates.UpdateBenchmark((1,), rounds=1, turn=2, fresh=False).run())
+    assert all(tuple(row) == updates.COLUMNS for row in rows)
+    agents = [(row["variant"], row["mode"]) for row in rows[:2]]
+    assert agents == [("mle", "eager"), ("mle", "compiled")]
+    assert [row["variant"] for row in rows[2:]] == list(updates.REFERENCES)
+    plain = rows[2]
+    assert plain["ratio_to_reference"] == 1
+    for row in rows:
+        expected = plain["cpu_ms"] / row["cpu_ms"]
+        assert row["ratio_to_reference"] == pytest.approx(expected, rel=0.01, abs=0.01)
+        assert row["updates_per_cpu_s"] == pytest.approx(1e3 / row["cpu_ms"], rel=0.01)
+    eager, compiled = rows[:2]
+    assert eager["flops"] == compiled["flops"] > 0
+    assert eager["ratio_to_limit"] / eager["cpu_ms"] == pytest.approx(
+        compiled["ratio_to_limit"] / compiled["cpu_ms"], rel=0.05
+    )

@@ -1,0 +1,31 @@
+"""What the command prints and writes; the measuring has its own tests."""
+
+import csv
+import json
+
+import pytest
+
+from mbrl_taskmet.benchmarks import loop
+
+
+@pytest.fixture
+def measured(monkeypatch):
+    """Rows that take no time to measure."""
+    rows = [dict.fromkeys(loop.COLUMNS, number) for number in (1, 2)]
+    monkeypatch.setattr(loop.LoopBenchmark, "run", lambda self: iter(rows))
+    return rows
+
+
+def test_a_benchmark_is_printed_as_json(cli, measured):
+    status, output, _ = cli("benchmark", "--parts", "loop", "--json")
+    assert status == 0
+    assert json.loads(output) == {"loop": measured}
+
+
+def test_a_benchmark_is_written_as_a_table(cli, measured, tmp_path):
+    status, output, _ = cli("benchmark", "--parts", "loop", "--output", tmp_path)
+    assert status == 0
+    assert "loop" in output
+    with (tmp_path / "loop.csv").open(newline="") as file:
+        written = list(csv.DictReader(file))
+    assert written == [{name: str(value) for name, value in row.items()} for row in measured]
