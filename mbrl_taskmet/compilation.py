@@ -37,7 +37,7 @@ def should_compile(compile: Compile, calls: int) -> bool:
 
 def has_compiler() -> bool:
     """Whether the C++ compiler is at hand that `torch.compile` takes on a processor."""
-    default = "clang++" if sys.platform == "darwin" else "g++"
+    default = {"darwin": "clang++", "win32": "cl"}.get(sys.platform, "g++")
     return shutil.which(os.environ.get("CXX", default)) is not None
 
 
@@ -82,7 +82,7 @@ class CompiledFunction:
         except Exception as error:  # whatever a compiler may raise
             warnings.warn(
                 f"Compiling failed ({_telling_line(error)}); going on without, two to five times "
-                f"slower. Delete {os.environ.get(CACHE_VARIABLE)} if it is damaged, or pass "
+                f"slower. Delete {_cache()} if it is damaged, or pass "
                 "compile=False to silence this.",
                 stacklevel=3,
             )
@@ -126,7 +126,7 @@ def _keep_graphs() -> None:
     """
     from torch._inductor.runtime.cache_dir_utils import default_cache_dir
 
-    if os.environ.get(CACHE_VARIABLE) not in (None, default_cache_dir()):
+    if _cache() != default_cache_dir():
         return
     try:
         caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
@@ -136,6 +136,13 @@ def _keep_graphs() -> None:
         return
     if os.access(folder, os.W_OK):
         os.environ[CACHE_VARIABLE] = str(folder)
+
+
+def _cache() -> str:
+    """The folder where torch keeps what it compiles now."""
+    from torch._inductor.runtime.cache_dir_utils import default_cache_dir
+
+    return os.environ.get(CACHE_VARIABLE) or default_cache_dir()
 
 
 def _telling_line(error: Exception) -> str:

@@ -96,7 +96,12 @@ class MLPLinearization(JacobianProducts):
 
     def jvp(self, tangent: Tensor) -> Tensor:
         """J u: (…, P) → (…, B, outputs)."""
-        return self._forward_tangents(self._network.layers(tangent))[-1]
+        tangents = self._network.layers(tangent)
+        above = tangents[-1](self._activations[-1])
+        hidden = self._hidden_tangents(tangents)
+        if hidden:
+            above = above + hidden[-1] @ self._layers[-1].weights
+        return above
 
     def vjp(self, cotangent: Tensor) -> Tensor:
         """Jᵀ c: (…, B, outputs) → (…, P)."""
@@ -139,15 +144,16 @@ class MLPLinearization(JacobianProducts):
         cotangents = self._cotangents(cotangent)
         # That of the outputs stays as it is, so that the last bias feels nothing.
         gradients = [(hidden_tangents[-1].mT @ cotangent, torch.zeros_like(cotangent[..., :1, :]))]
-        cotangent_dot: Tensor | None = None
+        below = cotangent @ layer_tangents[-1].weights.mT
         for index in reversed(range(len(self._masks))):
-            below = cotangents[index + 1] @ layer_tangents[index + 1].weights.mT
-            if cotangent_dot is not None:
-                below = below + cotangent_dot @ self._layers[index + 1].weights.mT
             cotangent_dot = self._masks[index] * below
             gradient, bias_gradient = _layer_vjp(self._activations[index], cotangent_dot)
             if index > 0:
                 gradient = gradient + hidden_tangents[index - 1].mT @ cotangents[index]
+                below = (
+                    cotangent_dot @ self._layers[index].weights.mT
+                    + cotangents[index] @ layer_tangents[index].weights.mT
+                )
             gradients.insert(0, (gradient, bias_gradient))
         return _flat(gradients)
 
@@ -178,14 +184,6 @@ class MLPLinearization(JacobianProducts):
             return _flat([*gradients, (last_gradient,)])
 
         return product
-
-    def _forward_tangents(self, tangents: Sequence["Layer"]) -> list[Tensor]:
-        """The tangent above each layer."""
-        hidden = self._hidden_tangents(tangents)
-        above = tangents[-1](self._activations[-1])
-        if hidden:
-            above = above + hidden[-1] @ self._layers[-1].weights
-        return [*hidden, above]
 
     def _hidden_tangents(self, tangents: Sequence["Layer"]) -> list[Tensor]:
         """The tangent above each hidden layer, after its rectifier."""

@@ -109,6 +109,17 @@ def test_the_warning_says_what_went_wrong(monkeypatch, message, line):
         CompiledFunction(lambda x: x, lambda: None)(torch.zeros(1))
 
 
+def test_the_warning_names_the_cache_also_where_nobody_chose_one(monkeypatch):
+    def refuse(*arguments, **options):
+        raise RuntimeError("damaged")
+
+    monkeypatch.setattr(torch, "compile", refuse)
+    monkeypatch.setattr(compilation, "_keep_graphs", lambda: None)
+    monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR", raising=False)
+    with pytest.warns(UserWarning, match=f"Delete {re.escape(default_cache_dir())} if"):
+        CompiledFunction(lambda x: x, lambda: None)(torch.zeros(1))
+
+
 def test_a_pickled_function_leaves_its_graphs_behind(graphs):
     function = CompiledFunction(torch.neg, print)
     function(torch.ones(2))
