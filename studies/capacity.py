@@ -27,6 +27,8 @@ _AGENTS = {
     "omd": OMDConfig(),
     "vep": VEPConfig(),
     "taskmet": TaskMetConfig(),
+    # A tenth of the input weights, as shipped, leaves a third of so few units dead from the start.
+    "taskmet_usual_start": TaskMetConfig(input_scale=1.0),
     "taskmet_conditional": TaskMetConfig(metric_hidden=(32, 32)),
 }
 
