@@ -10,7 +10,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from rich.table import Table
+from rich.box import SIMPLE_HEAD
+from rich.table import Column, Table
 
 from .statistics import Summary, interquartile_mean, summarize
 
@@ -98,16 +99,18 @@ def curves(study: Study, rows: Sequence[Row]) -> list[Curves]:
 def summary_table(study: Study, rows: Sequence[Row]) -> Table:
     """Final performance, area under the curve and separation at the end of each variant."""
     ranked = "ranking_auc" in study.columns
+    headings = ["seeds", "final", "area", "worst", "ratio", *["AUC"] * ranked]
     table = Table(
-        ", ".join(study.panel),
-        "variant",
-        "seeds",
-        f"final return (IQM of the last {LAST}, 95 %)",
-        "area under the curve (IQM, 95 %)",
-        "worst seed",
-        "real / distractor weight (median)",
-        *["ranking AUC (worst seed)"] * ranked,
+        *[Column(name, overflow="fold") for name in (", ".join(study.panel), "variant")],
+        *[Column(name, justify="right", min_width=5, overflow="fold") for name in headings],
         title=study.question,
+        caption=f"final: return, IQM over seeds of the last {LAST} evaluations [95 %]; "
+        "area: of all evaluations; worst: final return of the worst seed; "
+        "ratio: of a real dimension's weight to a distractor's, median"
+        + "; AUC: of ranking real dimensions above distractors, worst seed"
+        * ranked,
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
     )
     for group in curves(study, rows):
         area = group.returns.mean(1)
