@@ -1,9 +1,11 @@
 """Where runs are trained: in processes of this machine, or elsewhere."""
 
 import multiprocessing
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Generator, Iterator, Mapping, MutableMapping
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import AbstractContextManager, closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -42,26 +44,47 @@ fresh one (None for never)."""
 def local_processes(
     runs: Mapping[Path, Job], jobs: int, runs_per_process: int | None
 ) -> Iterator[Execution]:
-    """In processes of this machine."""
+    """In processes of this machine.
+
+    If one is killed, the runs that are under way fail with it; those still waiting begin in fresh
+    processes.
+    """
     context = multiprocessing.get_context("spawn")
-    with (
-        context.Manager() as manager,
-        ProcessPoolExecutor(jobs, context, max_tasks_per_child=runs_per_process) as pool,
-    ):
-        reports = manager.Queue()
-        futures = {
-            pool.submit(_train, run, folder, reports): folder for folder, run in runs.items()
-        }
-        yield Execution(reports, _outcomes(futures))
+    new_pool = partial(ProcessPoolExecutor, jobs, context, max_tasks_per_child=runs_per_process)
+    with context.Manager() as manager:
+        reports, begun = manager.Queue(), manager.dict()
+        with closing(_outcomes(runs, new_pool, reports, begun)) as outcomes:
+            yield Execution(reports, outcomes)
 
 
 def _outcomes(
-    futures: Mapping[Future[None], Path],
-) -> Iterator[tuple[Path, BaseException | None]]:
-    for future in as_completed(futures):
-        yield futures[future], future.exception()
+    runs: Mapping[Path, Job],
+    new_pool: Callable[[], ProcessPoolExecutor],
+    reports: Any,
+    begun: MutableMapping[Path, bool],
+) -> Generator[tuple[Path, BaseException | None], None, None]:
+    waiting = dict(runs)
+    while waiting:
+        pool = new_pool()
+        try:
+            futures = {
+                pool.submit(_train, run, folder, reports, begun): folder
+                for folder, run in waiting.items()
+            }
+            for future in as_completed(futures):
+                folder, error = futures[future], future.exception()
+                if isinstance(error, BrokenProcessPool):
+                    # Where none begins, none will.
+                    if folder not in begun and any(other in begun for other in futures.values()):
+                        continue
+                    error = BrokenProcessPool("A process was killed: is there enough memory?")
+                waiting.pop(folder)
+                yield folder, error
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
-def _train(run: Job, folder: Path, reports: Any) -> None:
+def _train(run: Job, folder: Path, reports: Any, begun: MutableMapping[Path, bool]) -> None:
     """One run in a worker process."""
+    begun[folder] = True
     run.train(folder, lambda *report: reports.put((folder, *report)))

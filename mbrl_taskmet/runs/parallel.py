@@ -50,6 +50,9 @@ def train_all(
 
     Returns:
         What went wrong, by folder; the other runs go on.
+
+    Raises:
+        Exception: what `on_finished` raises; no further run begins then.
     """
     workers = min(jobs or os.cpu_count() or 1, len(runs))
     crowded = len(runs) > MOST_BARS
