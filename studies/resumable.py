@@ -76,6 +76,25 @@ class ResumableStudy(ABC, Generic[JobT]):
         Raises:
             ValueError: if the file has other columns.
         """
+        rows = self._all_rows(path)
+        ended = {self.key(row) for row in rows if self.ends(row)}
+        return [row for row in rows if self.key(row) in ended]
+
+    def append(self, path: Path, rows: Sequence[Sequence[Any]]) -> None:
+        """Add a run to the results, all of it or nothing, in place of what they held of it."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        added = [dict(zip(self.columns, map(str, row), strict=True)) for row in rows]
+        renewed = {self.key(row) for row in added}
+        kept = [row for row in self._all_rows(path) if self.key(row) not in renewed]
+        whole = path.with_suffix(".part")
+        with whole.open("w", newline="") as file:
+            writer = csv.DictWriter(file, self.columns)
+            writer.writeheader()
+            writer.writerows(kept + added)
+        whole.replace(path)
+
+    def _all_rows(self, path: Path) -> list[Row]:
+        """Those of runs that were cut off too; no line that was."""
         if not path.exists():
             return []
         with path.open(newline="") as file:
@@ -83,16 +102,4 @@ class ResumableStudy(ABC, Generic[JobT]):
             rows = [row for row in reader if None not in row.values()]
         if list(reader.fieldnames or ()) != list(self.columns):
             raise ValueError(f"{path} has other columns than the study {self.name}: move it away.")
-        ended = {self.key(row) for row in rows if self.ends(row)}
-        return [row for row in rows if self.key(row) in ended]
-
-    def append(self, path: Path, rows: Sequence[Sequence[Any]]) -> None:
-        """Add a run to the results, all of it or nothing."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        whole = path.with_suffix(".part")
-        with whole.open("w", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(self.columns)
-            writer.writerows([row[column] for column in self.columns] for row in self.read(path))
-            writer.writerows(rows)
-        whole.replace(path)
+        return rows

@@ -22,6 +22,12 @@ from mbrl_taskmet.suggestion import did_you_mean
 EXECUTORS: Mapping[str, Executor] = {"local": local_processes, "ray": ray_cluster}
 """Where runs can be trained, by the option's value."""
 
+REPORTED = Path("studies/results")
+"""Where reported results lie, in the repository."""
+
+FIRST_TUNING_SEED = 10
+"""From which on seeds are not reported."""
+
 
 @dataclass(frozen=True)
 class StudyCommand:
@@ -33,11 +39,12 @@ class StudyCommand:
     name: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="NAME")]
     """Of the study."""
 
-    results: Path = Path("studies/results")
+    results: Path = REPORTED
     """Folder of the results, `NAME.csv` and `NAME.png`."""
 
     seeds: tuple[int, ...] | None = None
-    """Only these seeds; the study's own if not given."""
+    """Only these seeds; the study's own if not given. Those from 10 up are for tuning, in a folder
+    of their own."""
 
     variants: tuple[str, ...] | None = None
     """Only these of the study's variants."""
@@ -73,6 +80,11 @@ class StudyCommand:
                 f"{did_you_mean(self.name, STUDIES)}"
             )
         check_positive(jobs=self.jobs)
+        if self.results == REPORTED and max(self.seeds or (), default=0) >= FIRST_TUNING_SEED:
+            raise ValueError(
+                f"Seeds from {FIRST_TUNING_SEED} up are for tuning and not reported: add --results "
+                "with another folder."
+            )
         whole = STUDIES[self.name]
         study = self.part_of(whole)
         path = self.results / f"{self.name}.csv"
@@ -135,7 +147,9 @@ class StudyCommand:
             check_choices("regime", self.regimes, study.regimes)
             study = replace(study, regimes=self.regimes)
         if not any(study.runs()):
-            raise ValueError(f"No task of the study {study.name} has these data: choose others.")
+            raise ValueError(
+                f"No run of the study {study.name} has these data and seeds: choose others."
+            )
         return study
 
     def _environments_of(self, study: Study) -> Study:

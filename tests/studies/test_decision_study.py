@@ -89,7 +89,7 @@ def test_a_part_of_the_study_can_be_chosen():
     [
         (DECISION, {"kinds": ("gaussian",)}, "has no distractors: .* --problems and --regimes"),
         (DECISION, {"problems": ("cubik",)}, "no problem 'cubik': choose of cubic, budget"),
-        (DECISION, {"problems": ("budget",), "regimes": ("tse",)}, "No task .* has these data"),
+        (DECISION, {"problems": ("budget",), "regimes": ("tse",)}, "No run .* has these data"),
         (DECISION, {"regimes": ("thick",)}, "no regime 'thick': choose of published, sparse"),
         (STUDIES["capacity"], {"problems": ("cubic",)}, "has no problems: leave out"),
     ],

@@ -80,6 +80,17 @@ def test_a_run_that_was_cut_off_is_done_again_and_its_remains_are_dropped(tmp_pa
     assert TINY.missing(TINY.read(path)) == []
 
 
+def test_results_of_shorter_runs_outlast_a_study_that_became_longer(tmp_path):
+    path, rows = tmp_path / "tiny.csv", list(rows_of(TINY))
+    TINY.append(path, [list(row.values()) for row in rows])
+    longer = replace(TINY, timesteps=240, seeds=[1, 2])
+    assert longer.read(path) == []
+    done = list(rows_of(longer))
+    longer.append(path, [list(row.values()) for row in done])
+    assert longer.read(path) == done
+    assert TINY.read(path) == rows[:4] + done
+
+
 def test_results_with_other_columns_are_not_mixed_in(tmp_path):
     path = tmp_path / "tiny.csv"
     path.write_text("agent,seed\nmle,0\n")
@@ -246,3 +257,8 @@ def test_baselines_take_part_in_a_study_without_what_only_a_model_has(tmp_path, 
 def test_an_unknown_study_is_refused_with_the_nearest_name(capsys):
     assert main(["study", "first_ligth"]) == 2
     assert "Did you mean 'first_light'?" in capsys.readouterr().err
+
+
+def test_tuning_seeds_do_not_get_among_reported_results(capsys):
+    assert main(["study", "first_light", "--seeds", "0", "100"]) == 2
+    assert "Seeds from 10 up are for tuning and not reported" in capsys.readouterr().err
