@@ -50,7 +50,7 @@ class Weights:
 
 
 def show_weights(runs: Sequence[RunFolder], console: Console, rows: int = 20) -> None:
-    """Print the final weights as a table, with their range over the runs.
+    """Print the final weights as a table, their mean over the runs.
 
     Args:
         runs: of one environment.
