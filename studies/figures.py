@@ -99,16 +99,22 @@ def curves(study: Study, rows: Sequence[Row]) -> list[Curves]:
 def summary_table(study: Study, rows: Sequence[Row]) -> Table:
     """Final performance, area under the curve and separation at the end of each variant."""
     ranked = "ranking_auc" in study.columns
-    headings = ["seeds", "final", "area", "worst", "ratio", *["AUC"] * ranked]
+    meanings = {
+        "final": f"return, IQM over seeds of the last {LAST} evaluations [95 %]",
+        "area": "of all evaluations",
+        "worst": "final return of the worst seed",
+        "ratio": "of a real dimension's weight to a distractor's, median",
+    }
+    if ranked:
+        meanings["AUC"] = "of ranking real dimensions above distractors, worst seed"
     table = Table(
         *[Column(name, overflow="fold") for name in (", ".join(study.panel), "variant")],
-        *[Column(name, justify="right", min_width=5, overflow="fold") for name in headings],
+        *[
+            Column(name, justify="right", min_width=5, overflow="fold")
+            for name in ("seeds", *meanings)
+        ],
         title=study.question,
-        caption=f"final: return, IQM over seeds of the last {LAST} evaluations [95 %]; "
-        "area: of all evaluations; worst: final return of the worst seed; "
-        "ratio: of a real dimension's weight to a distractor's, median"
-        + "; AUC: of ranking real dimensions above distractors, worst seed"
-        * ranked,
+        caption="; ".join(f"{name}: {meaning}" for name, meaning in meanings.items()),
         box=SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
     )

@@ -83,7 +83,7 @@ class ResumableStudy(ABC, Generic[JobT]):
     def append(self, path: Path, rows: Sequence[Sequence[Any]]) -> None:
         """Add a run to the results, all of it or nothing, in place of what they held of it."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        added = [dict(zip(self.columns, map(str, row), strict=True)) for row in rows]
+        added = [dict(zip(self.columns, row, strict=True)) for row in rows]
         renewed = {self.key(row) for row in added}
         kept = [row for row in self._all_rows(path) if self.key(row) not in renewed]
         whole = path.with_suffix(".part")

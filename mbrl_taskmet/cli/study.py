@@ -80,11 +80,6 @@ class StudyCommand:
                 f"{did_you_mean(self.name, STUDIES)}"
             )
         check_positive(jobs=self.jobs)
-        if self.results == REPORTED and max(self.seeds or (), default=0) >= FIRST_TUNING_SEED:
-            raise ValueError(
-                f"Seeds from {FIRST_TUNING_SEED} up are for tuning and not reported: add --results "
-                "with another folder."
-            )
         whole = STUDIES[self.name]
         study = self.part_of(whole)
         path = self.results / f"{self.name}.csv"
@@ -124,6 +119,11 @@ class StudyCommand:
         """The study, restricted to what the options choose."""
         if self.seeds is not None:
             check_seeds(self.seeds)
+            if self.results == REPORTED and max(self.seeds) >= FIRST_TUNING_SEED:
+                raise ValueError(
+                    f"Seeds from {FIRST_TUNING_SEED} up are for tuning and not reported: add "
+                    "--results with another folder."
+                )
             study = replace(study, seeds=self.seeds)
         if self.variants is not None:
             check_choices("variant", self.variants, study.variants)
