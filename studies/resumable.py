@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from filelock import FileLock
 from rich.table import Table
 
 from ..runs.training import Job
@@ -81,25 +82,32 @@ class ResumableStudy(ABC, Generic[JobT]):
         return [row for row in rows if self.key(row) in ended]
 
     def append(self, path: Path, rows: Sequence[Sequence[Any]]) -> None:
-        """Add a run to the results, all of it or nothing, in place of what they held of it."""
+        """Add a run to the results, all of it or nothing, in place of what they held of it.
+
+        Several commands may do so at a time.
+        """
         path.parent.mkdir(parents=True, exist_ok=True)
         added = [dict(zip(self.columns, row, strict=True)) for row in rows]
         renewed = {self.key(row) for row in added}
-        kept = [row for row in self._all_rows(path) if self.key(row) not in renewed]
         whole = path.with_suffix(".part")
-        with whole.open("w", newline="") as file:
-            writer = csv.DictWriter(file, self.columns)
-            writer.writeheader()
-            writer.writerows(kept + added)
-        whole.replace(path)
+        with FileLock(path.with_suffix(".lock")):
+            kept = [row for row in self._all_rows(path) if self.key(row) not in renewed]
+            with whole.open("w", newline="") as file:
+                writer = csv.DictWriter(file, self.columns)
+                writer.writeheader()
+                writer.writerows(kept + added)
+            whole.replace(path)
 
     def _all_rows(self, path: Path) -> list[Row]:
-        """Those of runs that were cut off too; no line that was."""
+        """Those of runs that were cut off too; no line that was, and none twice."""
         if not path.exists():
             return []
         with path.open(newline="") as file:
             reader = csv.DictReader(file)
-            rows = [row for row in reader if None not in row.values()]
+            # Of a line that is too short some columns have no value, of a longer one some values
+            # no column.
+            whole = [row for row in reader if None not in row and None not in row.values()]
+            rows = list({tuple(row.values()): row for row in whole}.values())
         if list(reader.fieldnames or ()) != list(self.columns):
             raise ValueError(f"{path} has other columns than the study {self.name}: move it away.")
         return rows

@@ -80,6 +80,14 @@ class Study(ResumableStudy[Run]):
                         ),
                     )
 
+    def read(self, path: Path) -> list[Row]:
+        """The results so far, at the study's own evaluations.
+
+        Those of runs that were evaluated more often, or trained for longer, hold others too.
+        """
+        steps = {str(step) for step in range(0, self.timesteps + 1, self.eval_every)}
+        return [row for row in super().read(path) if row["timesteps"] in steps]
+
     def key(self, row: Mapping[str, Any]) -> tuple[str, ...]:
         """The values of the columns that say which run a row belongs to."""
         return tuple(str(row[column]) for column in self.columns if column in LABELS)

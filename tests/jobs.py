@@ -2,12 +2,13 @@
 
 import os
 import signal
+import time
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Deed:
-    """Leaves an empty folder, unless it fails or is killed."""
+    """Leaves an empty folder, unless it fails, is killed or never comes to an end."""
 
     kind: str
     timesteps: int = 1
@@ -18,6 +19,8 @@ class Deed:
         if self.kind == "killed":
             os.kill(os.getpid(), signal.SIGKILL)
         folder.mkdir()
+        if self.kind == "endless":
+            time.sleep(3_600)
 
 
 class Stillborn(Deed):

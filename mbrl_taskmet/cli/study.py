@@ -1,10 +1,11 @@
 """`mbrl-taskmet study`: run what is missing of a study, then show and draw its results."""
 
+import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 from rich.console import Console
@@ -33,7 +34,7 @@ FIRST_TUNING_SEED = 10
 class StudyCommand:
     """Run what is missing of a study, over all cores, then show and draw its results.
 
-    One command at a time writes to a study's results.
+    Several commands may add to the same results; what two of them find missing is trained twice.
     """
 
     name: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="NAME")]
@@ -84,26 +85,7 @@ class StudyCommand:
         study = self.part_of(whole)
         path = self.results / f"{self.name}.csv"
         missing = [] if self.figure else study.missing(study.read(path))
-        failures: dict[Path, Exception] = {}
-        with tempfile.TemporaryDirectory() as scratch:
-            folders = {
-                Path(scratch) / f"{variant}-{number}": (variant, config)
-                for number, (variant, config) in enumerate(missing)
-            }
-
-            def append(folder: Path, run: Job) -> None:
-                study.append(path, study.rows(folders[folder][0], run, folder))
-
-            if folders:
-                runs = {folder: run for folder, (_, run) in folders.items()}
-                failures = train_all(
-                    runs,
-                    console,
-                    jobs=self.jobs,
-                    runs_per_process=study.runs_per_process,
-                    on_finished=append,
-                    executor=EXECUTORS[self.executor],
-                )
+        failures = self._train(study, missing, path, console) if missing else {}
         for folder, error in failures.items():
             console.print(f"{folder.name}: {error}", style="red", markup=False)
         rows = study.read(path)
@@ -115,11 +97,37 @@ class StudyCommand:
             console.print(f"There are no results in {path}.")
         return 1 if failures else 0
 
+    def _train(
+        self, study: AnyStudy, missing: Sequence[tuple[str, Any]], path: Path, console: Console
+    ) -> dict[Path, Exception]:
+        """Train these runs, of which the results are to keep the rows; what went wrong."""
+        with tempfile.TemporaryDirectory() as scratch:
+            folders = {
+                Path(scratch) / f"{variant}-{number}": (variant, run)
+                for number, (variant, run) in enumerate(missing)
+            }
+
+            def keep_rows(folder: Path, run: Job) -> None:
+                study.append(path, study.rows(folders[folder][0], run, folder))
+                shutil.rmtree(folder)
+
+            return train_all(
+                {folder: run for folder, (_, run) in folders.items()},
+                console,
+                jobs=self.jobs,
+                runs_per_process=study.runs_per_process,
+                on_finished=keep_rows,
+                executor=EXECUTORS[self.executor],
+            )
+
     def part_of(self, study: AnyStudy) -> AnyStudy:
         """The study, restricted to what the options choose."""
         if self.seeds is not None:
             check_seeds(self.seeds)
-            if self.results == REPORTED and max(self.seeds) >= FIRST_TUNING_SEED:
+            if (
+                self.results.resolve() == REPORTED.resolve()
+                and max(self.seeds) >= FIRST_TUNING_SEED
+            ):
                 raise ValueError(
                     f"Seeds from {FIRST_TUNING_SEED} up are for tuning and not reported: add "
                     "--results with another folder."

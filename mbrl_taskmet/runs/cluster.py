@@ -38,12 +38,15 @@ def ray_cluster(
     if begins_here:
         cores = None if "RAY_ADDRESS" in os.environ else jobs
         ray.init(num_cpus=cores, log_to_driver=False, logging_level=logging.ERROR)
+    pending: dict[Any, Path] = {}
     try:
         reports = Queue(actor_options={"num_cpus": 0})
         train = ray.remote(num_cpus=1, max_calls=runs_per_process or 0, max_retries=RETRIES)(_train)
-        pending = {train.remote(run, folder, reports): folder for folder, run in runs.items()}
+        pending |= {train.remote(run, folder, reports): folder for folder, run in runs.items()}
         yield Execution(reports, _outcomes(ray, pending))
     finally:
+        for reference in pending:
+            ray.cancel(reference, force=True)
         if begins_here:
             ray.shutdown()
 

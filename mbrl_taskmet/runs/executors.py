@@ -1,11 +1,14 @@
 """Where runs are trained: in processes of this machine, or elsewhere."""
 
 import multiprocessing
+import os
+import threading
 from collections.abc import Callable, Generator, Iterator, Mapping, MutableMapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, closing, contextmanager
 from functools import partial
+from multiprocessing.managers import SyncManager
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -47,11 +50,19 @@ def local_processes(
     """In processes of this machine.
 
     If one is killed, the runs that are under way fail with it; those still waiting begin in fresh
-    processes.
+    processes. If this process is killed, they end too.
     """
     context = multiprocessing.get_context("spawn")
-    new_pool = partial(ProcessPoolExecutor, jobs, context, max_tasks_per_child=runs_per_process)
-    with context.Manager() as manager:
+    new_pool = partial(
+        ProcessPoolExecutor,
+        jobs,
+        context,
+        initializer=_end_with_parent,
+        max_tasks_per_child=runs_per_process,
+    )
+    manager = SyncManager(ctx=context)
+    manager.start(initializer=_end_with_parent)
+    with manager:
         reports, begun = manager.Queue(), manager.dict()
         with closing(_outcomes(runs, new_pool, reports, begun)) as outcomes:
             yield Execution(reports, outcomes)
@@ -82,6 +93,18 @@ def _outcomes(
                 yield folder, error
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def _end_with_parent() -> None:
+    """Watch this process's parent, which may be killed before it can tell anyone to stop."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _train(run: Job, folder: Path, reports: Any, begun: MutableMapping[Path, bool]) -> None:

@@ -4,6 +4,7 @@ import logging
 import os
 import signal
 import sys
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -67,6 +68,28 @@ def test_a_killed_workers_run_is_begun_anew_and_a_failure_spares_the_others(tmp_
         "plain": 1,
     }
     assert begun["killed"][0] != begun["killed"][1]
+
+
+def test_runs_that_are_not_waited_for_leave_the_cluster(tmp_path):
+    @dataclass(frozen=True)
+    class Deed:
+        seconds: float
+        timesteps: int = 1
+
+        def train(self, folder, report):
+            time.sleep(self.seconds)
+            folder.mkdir()
+
+    def full(folder, run):
+        raise OSError("no space left")
+
+    runs = {tmp_path / str(seconds): Deed(seconds) for seconds in (0, 3_600, 7_200)}
+    with pytest.raises(OSError, match="no space left"):
+        train_all(runs, Console(quiet=True), on_finished=full, executor=ray_cluster)
+    deadline = time.monotonic() + 60
+    while ray.available_resources().get("CPU") != 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
 
 
 def test_a_study_on_the_cluster_leaves_the_results_of_one_on_this_machine(tmp_path, monkeypatch):

@@ -1,5 +1,10 @@
 """Runs in processes of this machine."""
 
+import os
+import subprocess
+import sys
+import time
+
 import pytest
 from jobs import Deed, Stillborn
 from rich.console import Console
@@ -7,6 +12,17 @@ from rich.console import Console
 from mbrl_taskmet.runs.parallel import train_all
 
 QUIET = Console(quiet=True)
+
+TRAINS_WITHOUT_END = """
+import sys
+from pathlib import Path
+from jobs import Deed
+from rich.console import Console
+from mbrl_taskmet.runs.parallel import train_all
+
+if __name__ == "__main__":
+    train_all({Path(sys.argv[1]): Deed("endless")}, Console(quiet=True), jobs=1)
+"""
 
 
 def test_a_killed_process_spares_the_runs_that_wait_and_a_failure_spares_all(tmp_path):
@@ -39,3 +55,19 @@ def test_where_no_process_can_begin_every_run_fails(tmp_path):
     runs = {tmp_path / kind: Stillborn(kind) for kind in ("a", "b")}
     failures = train_all(runs, QUIET, jobs=1)
     assert {folder.name for folder in failures} == {"a", "b"}
+
+
+def test_no_process_outlives_a_killed_parent(tmp_path):
+    script = tmp_path / "trains.py"
+    script.write_text(TRAINS_WITHOUT_END)
+    parent = subprocess.Popen(
+        [sys.executable, script, tmp_path / "run"],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        stdout=subprocess.PIPE,
+    )
+    while not (tmp_path / "run").exists():
+        assert parent.poll() is None
+        time.sleep(0.1)
+    parent.kill()
+    # All of its processes hold its output open.
+    parent.communicate(timeout=60)

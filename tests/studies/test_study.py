@@ -2,6 +2,7 @@
 
 import csv
 import math
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 
@@ -88,7 +89,36 @@ def test_results_of_shorter_runs_outlast_a_study_that_became_longer(tmp_path):
     done = list(rows_of(longer))
     longer.append(path, [list(row.values()) for row in done])
     assert longer.read(path) == done
-    assert TINY.read(path) == rows[:4] + done
+    assert TINY.read(path) == rows[:4] + [row for row in done if int(row["timesteps"]) <= 120]
+
+
+def test_lines_that_came_in_twice_or_too_long_are_left_out(tmp_path):
+    path, rows = tmp_path / "tiny.csv", list(rows_of(TINY))
+    TINY.append(path, [list(row.values()) for row in rows])
+    header, *lines = path.read_text().splitlines()
+    path.write_text("\n".join([header, *lines, *lines[:2], lines[0] + ",7"]) + "\n")
+    assert TINY.read(path) == rows
+    TINY.append(path, [list(row.values()) for row in rows[:2]])
+    assert sorted(path.read_text().splitlines()) == sorted([header, *lines])
+
+
+def test_results_of_longer_runs_that_were_evaluated_more_often_are_read_at_the_studys_steps(
+    tmp_path,
+):
+    path, longer = tmp_path / "tiny.csv", replace(TINY, timesteps=180, eval_every=20)
+    longer.append(path, [list(row.values()) for row in rows_of(longer)])
+    assert [row["timesteps"] for row in TINY.read(path)] == ["60", "120"] * 4
+
+
+def test_what_several_write_at_once_is_all_kept(tmp_path):
+    path, study = tmp_path / "tiny.csv", replace(TINY, seeds=range(10))
+    runs: dict = {}
+    for row in rows_of(study):
+        runs.setdefault(study.key(row), []).append(list(row.values()))
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda run: study.append(path, run), runs.values()))
+    assert len(runs) == 20
+    assert study.missing(study.read(path)) == []
 
 
 def test_results_with_other_columns_are_not_mixed_in(tmp_path):
