@@ -22,13 +22,15 @@ class VaGraMUpdate(ModelBasedUpdate):
         return self.weights(state, batch) * errors
 
     def weights(self, state: TrainState, batch: Batch) -> Tensor:
-        """w_i ∝ (∂V̄/∂s′_i)² of each transition, shape (B, n).
+        """w_i ∝ m (∂V̄/∂s′_i)² of each transition, shape (B, n).
 
-        Rescaled to a mean of one over the batch, so that the model's rate does not depend on the
-        scale of the value.
+        Of the value that the targets use, where the authors' code averages the squared gradients
+        of both critics; where the episode terminated no value of s′ is asked for. Rescaled to a
+        mean of one over the batch, so that the model's rate does not depend on the scale of the
+        value.
         """
         value = self.next_values(state, batch, batch.next_observations)
-        gradient = self.see(state, value.input_vjp(torch.ones_like(value.outputs)))
+        gradient = self.see(state, value.input_vjp(1 - batch.terminations))
         sensitivity = gradient.square()
         return sensitivity / sensitivity.mean().clamp_min(torch.finfo(sensitivity.dtype).tiny)
 

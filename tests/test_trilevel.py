@@ -89,13 +89,13 @@ def value_equivalence_loss(update, state):
 
 
 def value_gradient_weighted_loss(update, state):
-    """mean_B[Σ_i w_i (ŝ′_i − s′_i)²] + mean_B[(r̂ − r)²] of θ and a batch, w_i ∝ (∂V̄/∂s′_i)²."""
+    """mean_B[Σ_i w_i (ŝ′_i − s′_i)²] + mean_B[(r̂ − r)²] of θ and a batch, w_i ∝ m (∂V̄/∂s′_i)²."""
     reference = ByAutograd(update)
 
     def loss(theta, batch):
         actual = batch.next_observations.clone().requires_grad_()
-        value = reference.value(state.target_critic, actual).sum()
-        (sensitivity,) = torch.autograd.grad(value, actual)
+        value = reference.value(state.target_critic, actual)
+        (sensitivity,) = torch.autograd.grad(((1 - batch.terminations) * value).sum(), actual)
         weights = sensitivity**2 / (sensitivity**2).mean()
         next_observations, rewards = reference.predictions(theta, batch)
         weighted = weights * (next_observations - batch.next_observations) ** 2

@@ -41,7 +41,7 @@ def test_the_weights_of_vagram_are_the_values_squared_gradients_over_experience(
     observations = state.normalizer(batch.next_observations).requires_grad_()
     critic, seen = agent.learner.update.critic, (observations, batch.noise)
     values = critic.linearize_value(state.target_critic, state.policy, *seen).outputs
-    (gradient,) = torch.autograd.grad(values.sum(), observations)
+    (gradient,) = torch.autograd.grad(((1 - batch.terminations) * values).sum(), observations)
     expected = gradient.square().mean(0) / gradient.square().mean()
     np.testing.assert_allclose(agent.metric_weights().weights, expected, rtol=1e-4)
 
