@@ -123,8 +123,8 @@ class AgentConfig:
     """Hidden layers of the dynamics and reward networks: the model's capacity."""
 
     input_scale: float = 1.0
-    """Scale of the initial weights between the inputs and the first hidden layers of model and
-    critic, in units of what torch has."""
+    """Scale of the initial weights between the inputs and the first hidden layers of model, critic
+    and, with continuous actions, actor, in units of what torch has."""
 
     compile: Compile = "auto"
     """Whether to compile the update into one graph, which makes it two to five times faster after a
@@ -207,13 +207,14 @@ class TaskMetConfig(AgentConfig):
     (`AllAlike`)."""
 
     learning_rate_decay: float = 0.95
-    """A rate that falls at the end takes single late evaluations that dip out of TaskMet's course.
-    The other agents keep theirs: who still learns then, as maximum likelihood does among many
-    distractors, learns less."""
+    """A rate that falls at the end takes late evaluations that dip out of TaskMet's course, without
+    distractors and with 128, though not with 16 (`docs/decisions.md`). The other agents keep
+    theirs: who still learns then, as maximum likelihood does among many distractors, learns
+    less."""
 
     input_scale: float = 0.1
-    """Scale of the initial weights between the inputs and the first hidden layers of model and
-    critic. Small, so that no dimension has a say before something is learned of it, and the first
+    """Scale of the initial weights between the inputs and the first hidden layers of model, critic
+    and, with continuous actions, actor. Small, so that no dimension has a say before something is learned of it, and the first
     sensitivities are those that were learned."""
 
     metric: Literal["diagonal", "full"] = "diagonal"

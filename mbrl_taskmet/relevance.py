@@ -63,16 +63,16 @@ class CriticSensitivity(Relevance):
     λ_i = E[(∂_i V)²] weighs as it should (VaGraM, Voelcker et al. 2022, arXiv 2204.01464). The
     square is taken across two critics,
 
-        S_i = E[∂_i Q_1 ∂_i Q_2],
+        S_i = E[∂_i Q̄_1 ∂_i Q̄_2],
 
-    in what they see, at the actions of their common policy. What a critic owes to its
+    the target critics, in what they see, at the actions of their common policy. What a critic owes to its
     initialisation is independent of the other's: its part of S_i has mean zero where that of a
     square has not, and lies under what is learned sooner. The gates are
 
         g = floor + (1 − floor) S² / (S² + (threshold · max S)²),     S clamped at zero,
 
     open for all that is within reach of the most relevant dimension, so that without distractors
-    nothing closes; the floor lets a closed gate open again. They follow S from the first update
+    little closes; the floor lets a closed gate open again. They follow S from the first update
     on, when it says little yet. Sensitivities compare between dimensions only if the observations
     are normalised.
 
@@ -123,7 +123,7 @@ class Predictability(Relevance):
 
     With mse_i the running error of the standardised dimension, the gates are 1 − mse_i and the
     prior is 1 / mse_i. Independent noise gives itself away; a predictable distractor does not.
-    The observations must be normalised.
+    The observations must be normalised, by the agent or around it.
 
     Attributes:
         least: error below which a dimension weighs no more.

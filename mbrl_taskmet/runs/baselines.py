@@ -13,7 +13,7 @@ from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from mbrl_taskmet.agents.callbacks import ReturnsCallback
 from mbrl_taskmet.runs.environments import EnvironmentConfig
 from mbrl_taskmet.runs.run_folder import RunFolder
-from mbrl_taskmet.runs.training import EVALUATION_SEED, Report, ReportCallback
+from mbrl_taskmet.runs.training import Report, ReportCallback, evaluation_seed
 
 BASELINES: Mapping[str, type[OffPolicyAlgorithm]] = {"dqn": DQN, "sac": SAC}
 """The agents by name."""
@@ -76,7 +76,9 @@ class BaselineRun:
         )
         agent.set_logger(configure(str(folder), ["csv"]))
         evaluation = ReturnsCallback(
-            self.environment.make(self.eval_episodes, EVALUATION_SEED + self.seed),
+            self.environment.make(
+                self.eval_episodes, evaluation_seed(self.seed, self.eval_episodes)
+            ),
             run.evaluations,
             interval=self.eval_every,
             episodes=self.eval_episodes,

@@ -71,10 +71,10 @@ def test_agents_without_a_task_loss_draw_one_batch(make_agent, agent_class):
 
 @pytest.mark.parametrize(
     ("agent_class", "feels"),
-    [(MLE, True), (TaskMet, True), (VaGraM, True), (OMD, False), (VEP, False)],
+    [(MLE, True), (TaskMet, True), (VaGraM, False), (OMD, False), (VEP, False)],
 )
-def test_only_prediction_losses_feel_a_state_that_has_no_value(make_agent, agent_class, feels):
-    """Where an episode terminated, no value depends on s′: only its prediction does."""
+def test_only_metrics_feel_a_state_that_has_no_value(make_agent, agent_class, feels):
+    """Where an episode terminated, no value depends on s′: only its prediction by itself does."""
     agent = make_agent(agent_class).learn(60)
     start = agent.learner.state
     (batch,) = agent.replay_buffer.sample_batches(16, 1, torch.Generator().manual_seed(0))
