@@ -214,8 +214,8 @@ class TaskMetConfig(AgentConfig):
 
     input_scale: float = 0.1
     """Scale of the initial weights between the inputs and the first hidden layers of model, critic
-    and, with continuous actions, actor. Small, so that no dimension has a say before something is learned of it, and the first
-    sensitivities are those that were learned."""
+    and, with continuous actions, actor. Small, so that no dimension has a say before something is
+    learned of it, and the first sensitivities are those that were learned."""
 
     metric: Literal["diagonal", "full"] = "diagonal"
     """Form of Λ: a weight for each dimension, or a full matrix by its Cholesky factor."""

@@ -65,9 +65,9 @@ class CriticSensitivity(Relevance):
 
         S_i = E[∂_i Q̄_1 ∂_i Q̄_2],
 
-    the target critics, in what they see, at the actions of their common policy. What a critic owes to its
-    initialisation is independent of the other's: its part of S_i has mean zero where that of a
-    square has not, and lies under what is learned sooner. The gates are
+    the target critics, in what they see, at the actions of their common policy. What a critic owes
+    to its initialisation is independent of the other's: its part of S_i has mean zero where that of
+    a square has not, and lies under what is learned sooner. The gates are
 
         g = floor + (1 − floor) S² / (S² + (threshold · max S)²),     S clamped at zero,
 
