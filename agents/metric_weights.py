@@ -150,9 +150,9 @@ class MetricWeights:
         squared = np.divide(
             self.per_unit, self.weights, out=np.ones_like(self.weights), where=self.weights > 0
         )
-        per_unit = np.sqrt(squared)
+        inverse_units = np.sqrt(squared)
         matrix = np.diag(self.weights) if self.matrix is None else self.matrix
-        turned = mixing.T @ (per_unit[:, None] * matrix * per_unit) @ mixing
+        turned = mixing.T @ (inverse_units[:, None] * matrix * inverse_units) @ mixing
         names = tuple(f"direction_{i}" for i in range(len(turned)))
         return MetricWeights(names, np.diag(turned), matrix=turned)
 

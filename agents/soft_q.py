@@ -32,10 +32,6 @@ class SoftQ(Ensemble):
     temperature: float = 0.01
     num_critics: int = 2
 
-    def action_values(self, parameters: Tensor, observations: Tensor) -> Tensor:
-        """Q_j(s, ·): (J, P), (B, n) → (J, B, A)."""
-        return self.network(parameters, observations)
-
     def linearize(
         self, parameters: Tensor, observations: Tensor, actions: Tensor
     ) -> "ChosenActionLinearization":

@@ -5,9 +5,10 @@ numbers that are either the parameters φ themselves or, for a conditional metri
 outputs at (s, a).
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, replace
+from typing import Protocol, Self
 
 import torch
 from torch import Tensor
@@ -48,30 +49,51 @@ class Metric(Protocol):
 
 
 @dataclass(frozen=True)
-class UnconditionalMetric:
-    """One matrix for all (s, a): φ is the form's raw numbers."""
+class _FormOfRawNumbers(ABC):
+    """What both kinds of metric are, once the form's raw numbers are at hand."""
 
     form: Form
+
+    @abstractmethod
+    def raw(self, parameters: Tensor, inputs: Tensor) -> Tensor:
+        """The form's raw numbers: φ, (B, n + d) → (R,), or (B, R) if they depend on (s, a)."""
+
+    def at(self, parameters: Tensor, inputs: Tensor) -> Rows:
+        """The map x ↦ Λ_φ(s, a) x, with the raw numbers at hand."""
+        return self.form.product(self.raw(parameters, inputs))
+
+    def apply(self, parameters: Tensor, inputs: Tensor, vectors: Tensor) -> Tensor:
+        """Λ_φ(s, a) x for each row x."""
+        return self.at(parameters, inputs)(vectors)
+
+    def weights(self, parameters: Tensor, inputs: Tensor) -> Tensor:
+        """The diagonal of Λ_φ(s, a)."""
+        return self.form.diagonal(self.raw(parameters, inputs))
+
+    def matrix(self, parameters: Tensor, inputs: Tensor) -> Tensor | None:
+        """Λ_φ(s, a) where it is more than its diagonal."""
+        return self.form.matrix(self.raw(parameters, inputs))
+
+    def scaled(self, scale: Tensor) -> Self:
+        """D^½ Λ_φ(s, a) D^½."""
+        return replace(self, form=Scaled(self.form, scale))
+
+
+@dataclass(frozen=True)
+class UnconditionalMetric(_FormOfRawNumbers):
+    """One matrix for all (s, a): φ is the form's raw numbers.
+
+    Attributes:
+        form: turns them into the matrix.
+    """
 
     def init(self, generator: torch.Generator, dtype: torch.dtype = torch.float32) -> Tensor:
         """The identity; nothing is drawn."""
         return self.form.identity().to(dtype)
 
-    def at(self, parameters: Tensor, inputs: Tensor) -> Rows:
-        """The map x ↦ Λ_φ x, the same everywhere."""
-        return self.form.product(parameters)
-
-    def apply(self, parameters: Tensor, inputs: Tensor, vectors: Tensor) -> Tensor:
-        """Λ_φ x for each row x."""
-        return self.at(parameters, inputs)(vectors)
-
-    def weights(self, parameters: Tensor, inputs: Tensor) -> Tensor:
-        """The diagonal of Λ_φ, shape (n,)."""
-        return self.form.diagonal(parameters)
-
-    def matrix(self, parameters: Tensor, inputs: Tensor) -> Tensor | None:
-        """Λ_φ where it is more than its diagonal, shape (n, n)."""
-        return self.form.matrix(parameters)
+    def raw(self, parameters: Tensor, inputs: Tensor) -> Tensor:
+        """φ, shape (R,)."""
+        return parameters
 
     def gauss_newton(
         self, parameters: Tensor, inputs: Tensor, model: Linearization
@@ -83,13 +105,9 @@ class UnconditionalMetric:
         """φ within the form's bounds."""
         return self.form.clamp(parameters)
 
-    def scaled(self, scale: Tensor) -> "UnconditionalMetric":
-        """D^½ Λ_φ D^½."""
-        return UnconditionalMetric(Scaled(self.form, scale))
-
 
 @dataclass(frozen=True)
-class ConditionalMetric:
+class ConditionalMetric(_FormOfRawNumbers):
     """A matrix for each (s, a): a perceptron gives the form's raw numbers.
 
     Attributes:
@@ -97,7 +115,6 @@ class ConditionalMetric:
         network: maps (s, a), shape (B, n + d), to raw numbers, shape (B, R).
     """
 
-    form: Form
     network: MLP
 
     def init(self, generator: torch.Generator, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -109,21 +126,9 @@ class ConditionalMetric:
         zeros = drawn.new_zeros((fan_in_and_bias - 1) * num_outputs)
         return torch.cat([below, zeros, raw])
 
-    def at(self, parameters: Tensor, inputs: Tensor) -> Rows:
-        """The map x ↦ Λ_φ(s, a) x, with the network evaluated."""
-        return self.form.product(self.network(parameters, inputs))
-
-    def apply(self, parameters: Tensor, inputs: Tensor, vectors: Tensor) -> Tensor:
-        """Λ_φ(s, a) x for each row x."""
-        return self.at(parameters, inputs)(vectors)
-
-    def weights(self, parameters: Tensor, inputs: Tensor) -> Tensor:
-        """The diagonal of Λ_φ(s, a), shape (B, n)."""
-        return self.form.diagonal(self.network(parameters, inputs))
-
-    def matrix(self, parameters: Tensor, inputs: Tensor) -> Tensor | None:
-        """Λ_φ(s, a) where it is more than its diagonal, shape (B, n, n)."""
-        return self.form.matrix(self.network(parameters, inputs))
+    def raw(self, parameters: Tensor, inputs: Tensor) -> Tensor:
+        """The network's outputs, shape (B, R)."""
+        return self.network(parameters, inputs)
 
     def gauss_newton(
         self, parameters: Tensor, inputs: Tensor, model: Linearization
@@ -135,10 +140,6 @@ class ConditionalMetric:
     def clamp(self, parameters: Tensor) -> Tensor:
         """φ as it is: a bound on the network's outputs would take its gradient."""
         return parameters
-
-    def scaled(self, scale: Tensor) -> "ConditionalMetric":
-        """D^½ Λ_φ(s, a) D^½."""
-        return ConditionalMetric(Scaled(self.form, scale), self.network)
 
 
 def metric_gradient(

@@ -5,8 +5,7 @@ from dataclasses import replace
 from ..agents import MLEConfig, TaskMetConfig
 from ..relevance import GatesOnly, PriorOnly
 from ..runs.environments import EnvironmentConfig
-from .paper import COLUMNS
-from .study import Study
+from .study import COLUMNS, Study
 
 _SHIPPED = TaskMetConfig()
 _RELEVANCE = _SHIPPED.relevance

@@ -1,23 +1,17 @@
 """Does the task tell a model of little capacity what to spend it on?"""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
 
 from ..agents import MLEConfig, OMDConfig, TaskMetConfig, VEPConfig
 from ..runs.environments import EnvironmentConfig
 from .figures import LAST, Curves, curves, draw_intervals
-from .paper import COLUMNS
+from .resumable import Row
 from .statistics import summarize
-from .study import Study
-
-if TYPE_CHECKING:
-    from .resumable import Row
+from .study import COLUMNS, Study
 
 WIDTHS = (2, 3, 4, 6, 8, 12, 16, 32)
 """Units in each of the model's two hidden layers."""

@@ -2,8 +2,7 @@
 
 from ..agents import TaskMetConfig
 from ..runs.environments import EnvironmentConfig
-from .paper import COLUMNS
-from .study import Study
+from .study import COLUMNS, Study
 
 COMPILATION = Study(
     name="compilation",

@@ -1,13 +1,11 @@
 """Continuous actions: the same loop with another value learner, on MuJoCo and on Pendulum."""
 
 from dataclasses import replace
-from functools import partial
 
 from ..agents import MLEConfig, OMDConfig, TaskMetConfig, VaGraMConfig
 from ..envs import DISTRACTOR_KINDS
-from ..runs.baselines import BaselineRun
+from ..runs.baselines import dqn, sac
 from ..runs.environments import EnvironmentConfig
-from .paper import DQN
 from .study import Study
 
 COLUMNS = (
@@ -34,12 +32,11 @@ _AGENTS = {
         "vagram": VaGraMConfig(),
     }.items()
 }
-_SAC = partial(BaselineRun, agent_name="sac")
 
 CONTINUOUS = Study(
     name="continuous",
     question="Does the return last under distractors where actions are continuous?",
-    variants={**_AGENTS, "sac": _SAC},
+    variants={**_AGENTS, "sac": sac},
     environments=[
         EnvironmentConfig(env, num_distractors=k)
         for k in (64, 0, 16)
@@ -59,7 +56,7 @@ _WIDE = {
 LOCOMOTION = Study(
     name="locomotion",
     question="And on larger bodies, with 32 distractors?",
-    variants={**_WIDE, "sac": _SAC},
+    variants={**_WIDE, "sac": sac},
     environments=[
         EnvironmentConfig(env, num_distractors=32) for env in ("Hopper-v5", "HalfCheetah-v5")
     ],
@@ -77,7 +74,7 @@ HARDER = Study(
         "taskmet": TaskMetConfig(),
         "taskmet_full": TaskMetConfig(metric="full"),
         "mle": MLEConfig(),
-        "dqn": DQN,
+        "dqn": dqn,
     },
     environments=[EnvironmentConfig(num_distractors=16, kind=kind) for kind in DISTRACTOR_KINDS],
     timesteps=30_000,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -60,40 +60,31 @@ class Curves(NamedTuple):
 def curves(study: Study, rows: Sequence[Row]) -> list[Curves]:
     """The finished runs, gathered by panel and variant."""
     names = ("variant",) if "variant" in study.columns else ("agent", "metric")
-    gathered: list[Curves] = []
+    # By panel, so that one's variants follow each other, then by variant, then by seed.
+    runs: dict[str, dict[str, dict[str, list[Row]]]] = {}
+    for row in rows:
+        panel = ", ".join(row[column] for column in study.panel)
+        variant = " ".join(filter(None, (row.get(name) for name in names)))
+        seeds = runs.setdefault(panel, {}).setdefault(variant, {})
+        seeds.setdefault(row["seed"], []).append(row)
+    return [
+        Curves(
+            panel,
+            variant,
+            timesteps=_values(seeds, "timesteps")[0],
+            returns=_values(seeds, "episode_return"),
+            ratios=_values(seeds, "real_over_distractor_ratio"),
+            aucs=_values(seeds, "ranking_auc"),
+            errors=_values(seeds, "model_mse_real"),
+        )
+        for panel, variants in runs.items()
+        for variant, seeds in variants.items()
+    ]
 
-    def panel_of(row: Row) -> str:
-        return ", ".join(row[column] for column in study.panel)
 
-    def variant_of(row: Row) -> str:
-        return " ".join(filter(None, (row.get(name) for name in names)))
-
-    for panel in dict.fromkeys(map(panel_of, rows)):
-        inside = [row for row in rows if panel_of(row) == panel]
-        for variant in dict.fromkeys(map(variant_of, inside)):
-            runs: dict[str, list[Row]] = {}
-            for row in inside:
-                if variant_of(row) == variant:
-                    runs.setdefault(row["seed"], []).append(row)
-            values = np.array(
-                [
-                    [
-                        [
-                            float(row["timesteps"]),
-                            float(row["episode_return"]),
-                            float(row.get("real_over_distractor_ratio") or "nan"),
-                            float(row.get("ranking_auc") or "nan"),
-                            float(row.get("model_mse_real") or "nan"),
-                        ]
-                        for row in run
-                    ]
-                    for run in runs.values()
-                ]
-            )
-            gathered.append(
-                Curves(panel, variant, values[0, :, 0], *np.moveaxis(values[:, :, 1:], -1, 0))
-            )
-    return gathered
+def _values(runs: Mapping[str, Sequence[Row]], column: str) -> NDArray[np.float64]:
+    """A column of the runs of each seed, shape (seeds, T); NaN where they hold nothing."""
+    return np.array([[float(row.get(column) or "nan") for row in run] for run in runs.values()])
 
 
 def summary_table(study: Study, rows: Sequence[Row]) -> Table:

@@ -7,8 +7,7 @@ from ..agents import MLEConfig, ModelFreeConfig, TaskMetConfig
 from ..relevance import CriticSensitivity, GatesOnly, Given, PriorOnly, Relevance
 from ..runs.environments import EnvironmentConfig
 from ..runs.training import Run, TrainingConfig
-from .paper import COLUMNS
-from .study import Study
+from .study import COLUMNS, Study
 
 REAL = 4
 """CartPole's own dimensions, which come first."""

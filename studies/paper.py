@@ -1,7 +1,5 @@
 """The studies of the paper's questions: distractors in number and in kind."""
 
-from functools import partial
-
 from ..agents import (
     MLEConfig,
     OMDConfig,
@@ -11,25 +9,9 @@ from ..agents import (
     VEPConfig,
 )
 from ..agents.config import configure
-from ..runs.baselines import BaselineRun
+from ..runs.baselines import dqn
 from ..runs.environments import EnvironmentConfig
-from .study import Study
-
-COLUMNS = (
-    "study",
-    "agent",
-    "variant",
-    "distractor_kind",
-    "num_distractors",
-    "model_hidden",
-    "seed",
-    "timesteps",
-    "episode_return",
-    "model_mse_real",
-    "real_over_distractor_ratio",
-    "ranking_auc",
-    "cpu_s",
-)
+from .study import COLUMNS, Study
 
 PAPER_RETURNS = {
     "TaskMet, paper (200,000 steps)": {16: 497, 32: 463, 64: 387, 128: 378, 256: 252, 512: 310},
@@ -38,9 +20,6 @@ PAPER_RETURNS = {
 }
 """Mean return after 200,000 steps by number of distractors, ten seeds (arXiv 2312.05250)."""
 
-DQN = partial(BaselineRun, agent_name="dqn")
-"""Stable-Baselines3's DQN, as a variant."""
-
 DISTRACTORS = Study(
     name="distractors",
     question="Does the return last as Gaussian distractors grow in number, and are they found out?",
@@ -48,7 +27,7 @@ DISTRACTORS = Study(
         "taskmet": TaskMetConfig(),
         "mle": MLEConfig(),
         "predictability": PredictabilityConfig(),
-        "dqn": DQN,
+        "dqn": dqn,
         "omd": OMDConfig(),
         "vep": VEPConfig(),
         "taskmet_published": configure(TaskMetConfig, "published", {}),
@@ -69,7 +48,7 @@ KINDS = Study(
         "mle": MLEConfig(),
         "predictability": PredictabilityConfig(),
         "vagram": VaGraMConfig(),
-        "dqn": DQN,
+        "dqn": dqn,
         "taskmet_constant_rate": TaskMetConfig(learning_rate_decay=0.0),
     },
     environments=[

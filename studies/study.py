@@ -143,6 +143,23 @@ LABELS = (
 )
 """The columns that say which run a row belongs to."""
 
+COLUMNS = (
+    "study",
+    "agent",
+    "variant",
+    "distractor_kind",
+    "num_distractors",
+    "model_hidden",
+    "seed",
+    "timesteps",
+    "episode_return",
+    "model_mse_real",
+    "real_over_distractor_ratio",
+    "ranking_auc",
+    "cpu_s",
+)
+"""Of the results, where a study has no columns of its own."""
+
 ALIASES = {"real_in_top4": "real_on_top", "model_mse": "model_mse_real"}
 """Columns that an evaluation has under another name: CartPole's real dimensions are four, and
 the error of a model counts on the real ones."""

@@ -103,11 +103,11 @@ def test_sensitivity_is_the_mean_product_of_two_critics_gradients(num_critics):
     critic = SoftQ(update.critic.network, 0.5, num_critics)
     state = seeing(SENSITIVITY, draw_state(update))
     omega = critic.init(generator(3), torch.float64)
-    policy = torch.softmax(critic.action_values(omega, BATCH.observations).amin(0) / 0.5, -1)
+    policy = torch.softmax(critic.network(omega, BATCH.observations).amin(0) / 0.5, -1)
     gradients = []
     for index in range(num_critics):
         seen = BATCH.observations.clone().requires_grad_()
-        value = (policy * critic.action_values(omega[index : index + 1], seen)[0]).sum()
+        value = (policy * critic.network(omega[index : index + 1], seen)[0]).sum()
         gradients.append(torch.autograd.grad(value, seen)[0])
     pairs = [(i, j) for i in range(num_critics) for j in range(i)]
     expected = sum((gradients[i] * gradients[j]).mean(0) for i, j in pairs) / len(pairs)

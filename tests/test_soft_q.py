@@ -65,7 +65,7 @@ def test_gradient_at_a_tie_of_all_critics_is_that_of_any_one(num_critics):
 
 def test_chosen_values_are_those_of_the_actions_taken():
     found = CRITIC.linearize(OMEGA, BATCH.observations, BATCH.actions).outputs
-    values = CRITIC.action_values(OMEGA, BATCH.observations)
+    values = CRITIC.network(OMEGA, BATCH.observations)
     assert values.shape == (2, len(BATCH.rewards), A)
     for row, action in enumerate(BATCH.actions.argmax(1)):
         assert_close(found[:, row], values[:, row, action])

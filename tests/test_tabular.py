@@ -99,7 +99,7 @@ def test_critic_of_each_learner_reaches_the_optimum_within_its_own_model(kind, l
     state, batch = update.init(generator(), torch.float64), every_transition()
     for _ in range(500):
         state, _ = update(state, batch, batch)
-    values = update.critic.action_values(state.critic, identity(2))
+    values = update.critic.network(state.critic, identity(2))
     assert_close(values, OPTIMAL_Q.expand(2, 2, 2), rtol=0, atol=1e-3)
     dynamics, _ = update.model.split(state.model)
     error = (dynamics.view(2, 2, 2) - TRANSITION.transpose(0, 1)).abs().max()

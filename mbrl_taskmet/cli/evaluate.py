@@ -13,6 +13,7 @@ from rich.table import Table
 from stable_baselines3.common.evaluation import evaluate_policy
 
 from mbrl_taskmet.agents.finite import check_evaluation
+from mbrl_taskmet.cli.options import check_positive
 from mbrl_taskmet.runs.recording import record_episode
 from mbrl_taskmet.runs.run_folder import RunFolder, RunFolderError, find_runs
 from mbrl_taskmet.runs.training import TrainingConfig
@@ -40,8 +41,7 @@ class Evaluate:
 
     def run(self, console: Console) -> int:
         """Evaluate each run."""
-        if self.episodes < 1:
-            raise ValueError("--episodes must be positive.")
+        check_positive(episodes=self.episodes)
         torch.set_num_threads(1)
         results = [self._evaluate(run) for run in find_runs(self.run_folder)]
         if self.json:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -85,3 +86,10 @@ class BaselineRun:
         )
         agent.learn(self.timesteps, callback=[evaluation, ReportCallback(report)])
         agent.logger.close()
+
+
+dqn = partial(BaselineRun, agent_name="dqn")
+"""A run of DQN."""
+
+sac = partial(BaselineRun, agent_name="sac")
+"""A run of SAC."""

@@ -154,7 +154,7 @@ def test_acting_sees_what_learning_sees(agent_class, make_agent):
     observations = torch.randn(50, 6, generator=torch.Generator().manual_seed(0))
     update, state = agent.learner.update, agent.learner.state
     seen = update.see(state, state.normalizer(observations))
-    values = update.critic.action_values(state.critic, seen)
+    values = update.critic.network(state.critic, seen)
     actions, _ = agent.predict(observations.numpy(), deterministic=True)
     np.testing.assert_array_equal(actions, values.amin(0).argmax(-1))
 
