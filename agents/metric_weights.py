@@ -132,8 +132,9 @@ class MetricWeights:
         """The weights along what an environment mixed into its observations: for evaluation only.
 
         Observations are o = R z. In the environment's units Λ is U Λ U, with 1 / unit_i on the
-        diagonal of U, and what an error in z costs is Rᵀ U Λ U R. A metric that knows nothing has
-        equal weights there too, if the mixtures have one unit.
+        diagonal of U, and what an error in z costs is Rᵀ U Λ U R. Its diagonal differs between
+        directions even for Λ = I, since mixtures have units of their own, so that each direction is
+        measured in the unit in which a metric that knows nothing weighs one there.
 
         Args:
             mixing: R, shape (n, n).
@@ -152,7 +153,10 @@ class MetricWeights:
         )
         inverse_units = np.sqrt(squared)
         matrix = np.diag(self.weights) if self.matrix is None else self.matrix
-        turned = mixing.T @ (inverse_units[:, None] * matrix * inverse_units) @ mixing
+        # U R, by columns of length one: R in those units.
+        turning = inverse_units[:, None] * mixing
+        turning /= np.linalg.norm(turning, axis=0)
+        turned = turning.T @ matrix @ turning
         names = tuple(f"direction_{i}" for i in range(len(turned)))
         return MetricWeights(names, np.diag(turned), matrix=turned)
 

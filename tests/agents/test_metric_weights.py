@@ -276,6 +276,7 @@ def brute_force_separation(weights, distractors):
 
 @pytest.mark.parametrize("full", [False, True])
 def test_before_mixing_an_error_costs_what_it_costs_in_the_agents_units(full):
+    """Once it is measured so that errors of one along each direction cost the identity one."""
     rng = np.random.default_rng(0)
     factor, mixing, unit = rng.normal(size=(5, 5)), rng.normal(size=(5, 5)), rng.uniform(1, 9, 5)
     matrix = factor @ factor.T if full else np.diag(rng.uniform(1, 2, 5))
@@ -284,20 +285,21 @@ def test_before_mixing_an_error_costs_what_it_costs_in_the_agents_units(full):
                           matrix=matrix if full else None).before_mixing(mixing)  # fmt: skip
     for _ in range(3):
         error = rng.normal(size=5)
-        seen = mixing @ error / unit
+        seen = mixing @ (error / np.linalg.norm(mixing / unit[:, None], axis=0)) / unit
         assert error @ found.matrix @ error == pytest.approx(seen @ matrix @ seen)
     np.testing.assert_array_equal(found.weights, np.diag(found.matrix))
 
 
 def test_a_metric_that_knows_nothing_weighs_what_was_mixed_alike():
-    mixing = np.linalg.qr(np.random.default_rng(0).normal(size=(5, 5)))[0]
-    found = MetricWeights(tuple("abcde"), np.ones(5), per_unit=np.full(5, 0.25))
-    np.testing.assert_allclose(found.before_mixing(mixing).weights, 0.25)
+    rng = np.random.default_rng(0)
+    mixing, unit = np.linalg.qr(rng.normal(size=(5, 5)))[0], rng.uniform(1, 9, 5)
+    found = MetricWeights(tuple("abcde"), np.ones(5), per_unit=1 / unit**2)
+    np.testing.assert_allclose(found.before_mixing(mixing).weights, 1)
 
 
 def test_a_dimension_without_weight_gives_none_to_what_was_mixed_into_it():
     found = MetricWeights(("a", "b"), np.array([0.0, 2.0]), per_unit=np.array([0.0, 8.0]))
-    np.testing.assert_allclose(found.before_mixing(np.eye(2)).weights, [0, 8])
+    np.testing.assert_allclose(found.before_mixing(np.eye(2)).weights, [0, 2])
 
 
 def test_without_units_nothing_is_turned_back():
