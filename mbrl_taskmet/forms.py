@@ -89,8 +89,8 @@ class Cholesky:
     Attributes:
         num_dimensions: n.
         normalize: whether to rescale.
-        largest: bound of the squares of L's diagonal before it is rescaled, whose inverse bounds
-            them below; the rest of L is not bounded.
+        largest: bound of a weight Λ_ii = Σ_j L_ij² before it is rescaled; its inverse bounds L_ii²
+            below.
     """
 
     num_dimensions: int
@@ -98,9 +98,14 @@ class Cholesky:
     largest: float = math.inf
 
     def clamp(self, raw: Tensor) -> Tensor:
-        """Raw numbers of a diagonal of L from largest^−½ to largest^½: (…, R) → (…, R)."""
+        """Raw numbers within the bounds, L_ii first, then the rest of its row as one."""
         n = self.num_dimensions
-        return torch.cat([_clamp(raw[..., :n], math.sqrt(self.largest)), raw[..., n:]], -1)
+        row = torch.tril_indices(n, n, -1, device=raw.device)[0]
+        pivots, below = _clamp(raw[..., :n], math.sqrt(self.largest)), raw[..., n:]
+        squares = torch.zeros_like(pivots).index_add(-1, row, below.square())
+        room = (self.largest - softplus(pivots).square()).clamp_min(0)
+        shrink = (room / squares.clamp_min(torch.finfo(raw.dtype).tiny)).sqrt().clamp_max(1)
+        return torch.cat([pivots, below * shrink[..., row]], -1)
 
     def identity(self) -> Tensor:
         """Raw numbers of L = I, shape (n (n + 1) / 2,): the diagonal's first."""

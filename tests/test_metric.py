@@ -140,12 +140,19 @@ def test_scaling_multiplies_rows_and_columns_by_the_root(metric):
 @pytest.mark.parametrize("form", [Diagonal(N, False, 4.0), Cholesky(N, False, 4.0)])
 def test_bounds_hold_for_the_weights_of_what_was_clamped(form):
     raw = 9 * draws()(B, form.identity().numel())
-    raw[:, N:] = 0  # below the diagonal of L nothing is bounded
     metric = UnconditionalMetric(form)
     weights = torch.stack([metric.weights(metric.clamp(phi), INPUTS) for phi in raw])
     assert_close(weights.min(), torch.tensor(0.25, dtype=torch.float64))
     assert_close(weights.max(), torch.tensor(4.0, dtype=torch.float64))
-    assert torch.equal(metric.clamp(metric.clamp(raw[0])), metric.clamp(raw[0]))
+    assert_close(metric.clamp(metric.clamp(raw[0])), metric.clamp(raw[0]))
+
+
+def test_a_bounded_row_of_a_cholesky_factor_keeps_its_direction():
+    form, raw = Cholesky(3, False, 4.0), torch.tensor([1.0, 1.0, 1.0, 0.5, 3.0, 4.0]).double()
+    clamped = form.clamp(raw)
+    assert torch.equal(clamped[:4], raw[:4])  # the first two rows are within the bounds
+    assert_close(clamped[5] / clamped[4], torch.tensor(4 / 3, dtype=torch.float64))
+    assert_close(form.diagonal(clamped)[2], torch.tensor(4.0).double())
 
 
 def test_a_bound_may_be_as_large_as_one_likes():
