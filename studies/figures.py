@@ -140,6 +140,7 @@ def draw(study: Study, rows: Sequence[Row], path: Path) -> None:
     """
     groups = curves(study, rows)
     panels = list(dict.fromkeys(group.panel for group in groups))
+    variants = list(dict.fromkeys(group.variant for group in groups))
     figure = Figure(figsize=(10, 3.4 * len(panels)), layout="constrained")
     axes = figure.subplots(len(panels), 2, squeeze=False)
     for (returns, ratios), panel in zip(axes, panels, strict=True):
@@ -147,12 +148,14 @@ def draw(study: Study, rows: Sequence[Row], path: Path) -> None:
             if group.panel != panel:
                 continue
             label = f"{group.variant} ({len(group.returns)} seeds)"
+            # The same in every panel.
+            color = f"C{variants.index(group.variant)}"
             for axis, values in ((returns, group.returns), (ratios, group.ratios)):
-                (line,) = axis.plot(group.timesteps, interquartile_mean(values.T), label=label)
-                style = {"color": line.get_color(), "alpha": 0.25, "linewidth": 0.8}
-                axis.plot(group.timesteps, values.T, **style)
+                mean = interquartile_mean(values.T)
+                axis.plot(group.timesteps, mean, color=color, label=label)
+                axis.plot(group.timesteps, values.T, color=color, alpha=0.25, linewidth=0.8)
         returns.set(title=f"{', '.join(study.panel)} = {panel}", ylabel="episode return")
-        ratios.set(ylabel="mean real / mean distractor weight")
+        ratios.set(ylabel="mean real / mean distractor weight", yscale="log")
         ratios.axhline(1, color="black", linewidth=0.8, linestyle=":")
         returns.legend()
         for axis in (returns, ratios):
