@@ -1,4 +1,4 @@
-"""Noisy copies: as predictable and as useful as the real dimensions, but needless beside them."""
+"""Noisy copies: useful in the place of real dimensions, and needless beside them."""
 
 from __future__ import annotations
 
