@@ -16,6 +16,8 @@ from .study import COLUMNS, Study
 WIDTHS = (2, 3, 4, 6, 8, 12, 16, 32)
 """Units in each of the model's two hidden layers."""
 
+_SHIPPED = TaskMetConfig()
+
 _AGENTS = {
     "mle": MLEConfig(),
     "omd": OMDConfig(),
@@ -23,6 +25,10 @@ _AGENTS = {
     "taskmet": TaskMetConfig(),
     # A tenth of the input weights, as shipped, leaves a third of so few units dead from the start.
     "taskmet_usual_start": TaskMetConfig(input_scale=1.0),
+    # The same but for the hypergradient: its gates, and its prior as the metric.
+    "prior_usual_start": MLEConfig(
+        relevance=_SHIPPED.relevance, learning_rate_decay=_SHIPPED.learning_rate_decay
+    ),
     "taskmet_conditional": TaskMetConfig(metric_hidden=(32, 32)),
 }
 

@@ -161,7 +161,7 @@ def test_capacity_is_drawn_over_the_width_with_the_models_error(tmp_path, monkey
     CAPACITY.picture(rows, tmp_path / "capacity.png")
     assert (tmp_path / "capacity.png").stat().st_size > 10_000
     returns, errors = drawn[0].axes
-    assert len(returns.containers) == len(errors.containers) == 6
+    assert len(returns.containers) == len(errors.containers) == 7
     line = errors.containers[0].lines[0]
     assert line.get_xdata().tolist() == list(WIDTHS)
     assert line.get_ydata() == pytest.approx([width / 100 for width in WIDTHS])
