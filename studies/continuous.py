@@ -2,14 +2,23 @@
 
 from dataclasses import replace
 
-from ..agents import MLEConfig, OMDConfig, TaskMetConfig, VaGraMConfig
+from ..agents import (
+    MLEConfig,
+    ModelFreeConfig,
+    OMDConfig,
+    PredictabilityConfig,
+    TaskMetConfig,
+    VaGraMConfig,
+)
 from ..envs import DISTRACTOR_KINDS
+from ..relevance import AllAlike
 from ..runs.baselines import dqn, sac
 from ..runs.environments import EnvironmentConfig
 from .study import Study
 
 COLUMNS = (
     "agent",
+    "variant",
     "env",
     "distractor_kind",
     "num_distractors",
@@ -20,16 +29,19 @@ COLUMNS = (
     "model_mse",
     "real_over_distractor_ratio",
     "ranking_auc",
+    "cpu_s",
 )
 
 _AGENTS = {
     name: replace(agent, critic_hidden=(64, 64), model_hidden=(64, 64))
     for name, agent in {
-        # At a constant rate, as all others here; the fall at the end was chosen on CartPole.
-        "taskmet": TaskMetConfig(learning_rate_decay=0.0),
+        "taskmet": TaskMetConfig(),
         "mle": MLEConfig(),
         "omd": OMDConfig(),
         "vagram": VaGraMConfig(),
+        "predictability": PredictabilityConfig(),
+        # What the learner of values does by itself.
+        "model_free": ModelFreeConfig(),
     }.items()
 }
 
@@ -58,7 +70,9 @@ LOCOMOTION = Study(
     question="And on larger bodies, with 32 distractors?",
     variants={**_WIDE, "sac": sac},
     environments=[
-        EnvironmentConfig(env, num_distractors=32) for env in ("Hopper-v5", "HalfCheetah-v5")
+        EnvironmentConfig(env, num_distractors=k)
+        for k in (32, 0)
+        for env in ("Hopper-v5", "HalfCheetah-v5")
     ],
     timesteps=100_000,
     seeds=range(3),
@@ -73,10 +87,15 @@ HARDER = Study(
     variants={
         "taskmet": TaskMetConfig(),
         "taskmet_full": TaskMetConfig(metric="full"),
+        # The prior is diagonal, so that here the full metric is by itself.
+        "taskmet_full_alone": TaskMetConfig(metric="full", relevance=AllAlike()),
         "mle": MLEConfig(),
         "dqn": dqn,
     },
-    environments=[EnvironmentConfig(num_distractors=16, kind=kind) for kind in DISTRACTOR_KINDS],
+    # Permuted, since a dimension's place is not nothing to a Cholesky factor.
+    environments=[
+        EnvironmentConfig(num_distractors=16, kind=kind, permute=True) for kind in DISTRACTOR_KINDS
+    ],
     timesteps=30_000,
     seeds=range(3),
     columns=COLUMNS,

@@ -34,10 +34,11 @@ RECOMMENDED: Mapping[tuple[str, str], Mapping[str, Any]] = {
         "policy_kwargs": {"net_arch": [256, 256]},
     },
     ("sac", "Pendulum-v1"): {"learning_rate": 1e-3},
-    ("sac", "Hopper-v5"): {"learning_starts": 10_000},
-    ("sac", "HalfCheetah-v5"): {"learning_starts": 10_000},
 }
-"""What RL Baselines3 Zoo recommends, where that is not Stable-Baselines3's default."""
+"""What RL Baselines3 Zoo recommends, where that is not Stable-Baselines3's default.
+
+Not its 10,000 random steps on MuJoCo, which are a hundredth of its million steps.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
