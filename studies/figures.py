@@ -141,7 +141,7 @@ def draw(study: Study, rows: Sequence[Row], path: Path) -> None:
     groups = curves(study, rows)
     panels = list(dict.fromkeys(group.panel for group in groups))
     variants = list(dict.fromkeys(group.variant for group in groups))
-    figure = Figure(figsize=(10, 3.4 * len(panels)), layout="constrained")
+    figure = Figure(figsize=(12, 3.4 * len(panels)), layout="constrained")
     axes = figure.subplots(len(panels), 2, squeeze=False)
     for (returns, ratios), panel in zip(axes, panels, strict=True):
         for group in groups:
@@ -157,7 +157,7 @@ def draw(study: Study, rows: Sequence[Row], path: Path) -> None:
         returns.set(title=f"{', '.join(study.panel)} = {panel}", ylabel="episode return")
         ratios.set(ylabel="mean real / mean distractor weight", yscale="log")
         ratios.axhline(1, color="black", linewidth=0.8, linestyle=":")
-        returns.legend()
+        ratios.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small")
         for axis in (returns, ratios):
             axis.set(xlabel="environment steps")
     figure.savefig(path, dpi=120)
