@@ -99,6 +99,8 @@ class Cholesky:
 
     def clamp(self, raw: Tensor) -> Tensor:
         """Raw numbers within the bounds, L_ii first, then the rest of its row as one."""
+        if math.isinf(self.largest):
+            return raw
         n = self.num_dimensions
         row = torch.tril_indices(n, n, -1, device=raw.device)[0]
         pivots, below = _clamp(raw[..., :n], math.sqrt(self.largest)), raw[..., n:]

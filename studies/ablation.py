@@ -1,11 +1,17 @@
 """What does each ingredient of TaskMet add?"""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 from ..agents import MLEConfig, TaskMetConfig
 from ..relevance import GatesOnly, PriorOnly
 from ..runs.environments import EnvironmentConfig
-from .study import COLUMNS, Study
+from .study import Study
+
+
+def without_hypergradient(config: TaskMetConfig) -> MLEConfig:
+    """Maximum likelihood through the same gates, under the prior alone, and alike in all else."""
+    return MLEConfig(**{f.name: getattr(config, f.name) for f in fields(MLEConfig)})
+
 
 _SHIPPED = TaskMetConfig()
 _RELEVANCE = _SHIPPED.relevance
@@ -15,12 +21,7 @@ ABLATION = Study(
     question="What does each ingredient of TaskMet add, by leaving it out?",
     variants={
         "taskmet": _SHIPPED,
-        # Maximum likelihood through the same gates, under the prior alone.
-        "no hypergradient": MLEConfig(
-            relevance=_RELEVANCE,
-            input_scale=_SHIPPED.input_scale,
-            learning_rate_decay=_SHIPPED.learning_rate_decay,
-        ),
+        "no hypergradient": without_hypergradient(_SHIPPED),
         "no gates": replace(_SHIPPED, relevance=PriorOnly(_RELEVANCE)),
         "no prior": replace(_SHIPPED, relevance=GatesOnly(_RELEVANCE)),
         "input scale 1": replace(_SHIPPED, input_scale=1.0),
@@ -34,6 +35,5 @@ ABLATION = Study(
     ],
     timesteps=50_000,
     seeds=range(5),
-    columns=COLUMNS,
     panel=("distractor_kind", "num_distractors"),
 )

@@ -2,7 +2,7 @@
 
 from ..agents import TaskMetConfig
 from ..runs.environments import EnvironmentConfig
-from .study import COLUMNS, Study
+from .study import Study
 
 COMPILATION = Study(
     name="compilation",
@@ -14,5 +14,4 @@ COMPILATION = Study(
     environments=[EnvironmentConfig(num_distractors=16)],
     timesteps=50_000,
     seeds=range(5),
-    columns=COLUMNS,
 )

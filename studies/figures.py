@@ -59,13 +59,12 @@ class Curves(NamedTuple):
 
 def curves(study: Study, rows: Sequence[Row]) -> list[Curves]:
     """The finished runs, gathered by panel and variant."""
-    names = ("variant",) if "variant" in study.columns else ("agent", "metric")
+    name = "variant" if "variant" in study.columns else "agent"
     # By panel, so that one's variants follow each other, then by variant, then by seed.
     runs: dict[str, dict[str, dict[str, list[Row]]]] = {}
     for row in rows:
         panel = ", ".join(row[column] for column in study.panel)
-        variant = " ".join(filter(None, (row.get(name) for name in names)))
-        seeds = runs.setdefault(panel, {}).setdefault(variant, {})
+        seeds = runs.setdefault(panel, {}).setdefault(row[name], {})
         seeds.setdefault(row["seed"], []).append(row)
     return [
         Curves(

@@ -7,11 +7,10 @@ from ..agents import MLEConfig, ModelFreeConfig, TaskMetConfig
 from ..relevance import CriticSensitivity, GatesOnly, Given, PriorOnly, Relevance
 from ..runs.environments import EnvironmentConfig
 from ..runs.training import Run, TrainingConfig
-from .study import COLUMNS, Study
+from .study import Study
 
 REAL = 4
 """CartPole's own dimensions, which come first."""
-
 
 CLOSED = CriticSensitivity().floor
 """TaskMet's own gate of a distractor, whose square is left to its weight."""
@@ -45,5 +44,4 @@ ORACLES = Study(
     environments=[EnvironmentConfig(num_distractors=k) for k in (16, 128)],
     timesteps=50_000,
     seeds=range(5),
-    columns=COLUMNS,
 )

@@ -11,7 +11,7 @@ from ..agents import (
 from ..agents.config import configure
 from ..runs.baselines import dqn
 from ..runs.environments import EnvironmentConfig
-from .study import COLUMNS, Study
+from .study import Study
 
 PAPER_RETURNS = {
     "TaskMet, paper (200,000 steps)": {16: 497, 32: 463, 64: 387, 128: 378, 256: 252, 512: 310},
@@ -36,7 +36,6 @@ DISTRACTORS = Study(
     environments=[EnvironmentConfig(num_distractors=k) for k in (0, 16, 128, 512)],
     timesteps=100_000,
     seeds=range(5),
-    columns=COLUMNS,
     published=PAPER_RETURNS,
 )
 
@@ -58,6 +57,5 @@ KINDS = Study(
     ],
     timesteps=100_000,
     seeds=range(5),
-    columns=COLUMNS,
     panel=("distractor_kind", "num_distractors"),
 )

@@ -19,6 +19,23 @@ Variant = AgentConfig | Callable[..., Run]
 """Hyperparameters of an agent of ours, or what makes a run of another from the arguments
 `environment`, `timesteps`, `seed` and `eval_every`."""
 
+COLUMNS = (
+    "study",
+    "agent",
+    "variant",
+    "distractor_kind",
+    "num_distractors",
+    "model_hidden",
+    "seed",
+    "timesteps",
+    "episode_return",
+    "model_mse_real",
+    "real_over_distractor_ratio",
+    "ranking_auc",
+    "cpu_s",
+)
+"""Of the results, where a study has no columns of its own."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Study(ResumableStudy[Run]):
@@ -40,6 +57,7 @@ class Study(ResumableStudy[Run]):
     environments: Sequence[EnvironmentConfig]
     timesteps: int
     eval_every: int = 2_000
+    columns: Sequence[str] = COLUMNS
     panel: Sequence[str] = ("num_distractors",)
     published: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
     table: Callable[["Study", Sequence[Row]], Table] = summary_table
@@ -85,8 +103,12 @@ class Study(ResumableStudy[Run]):
 
         Those of runs that were evaluated more often, or trained for longer, hold others too.
         """
-        steps = {str(step) for step in range(0, self.timesteps + 1, self.eval_every)}
-        return [row for row in super().read(path) if row["timesteps"] in steps]
+        return [row for row in super().read(path) if self._evaluates(row)]
+
+    def _evaluates(self, row: Row) -> bool:
+        """Whether an evaluation is one of those that the study has."""
+        steps = int(row["timesteps"])
+        return steps <= self.timesteps and steps % self.eval_every == 0
 
     def key(self, row: Mapping[str, Any]) -> tuple[str, ...]:
         """The values of the columns that say which run a row belongs to."""
@@ -118,7 +140,7 @@ class Study(ResumableStudy[Run]):
             [(labels | evaluation)[ALIASES.get(column, column)] for column in self.columns]
             for evaluation in RunFolder(folder).read_evaluations()
             # Agents that collect many steps at a time overshoot.
-            if int(evaluation["timesteps"]) <= self.timesteps
+            if self._evaluates(evaluation)
         ]
 
     def show(self, rows: Sequence[Row]) -> Table:
@@ -142,23 +164,6 @@ LABELS = (
     "seed",
 )
 """The columns that say which run a row belongs to."""
-
-COLUMNS = (
-    "study",
-    "agent",
-    "variant",
-    "distractor_kind",
-    "num_distractors",
-    "model_hidden",
-    "seed",
-    "timesteps",
-    "episode_return",
-    "model_mse_real",
-    "real_over_distractor_ratio",
-    "ranking_auc",
-    "cpu_s",
-)
-"""Of the results, where a study has no columns of its own."""
 
 ALIASES = {"real_in_top4": "real_on_top", "model_mse": "model_mse_real"}
 """Columns that an evaluation has under another name: CartPole's real dimensions are four, and

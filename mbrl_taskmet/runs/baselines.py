@@ -14,7 +14,7 @@ from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from mbrl_taskmet.agents.callbacks import ReturnsCallback
 from mbrl_taskmet.runs.environments import EnvironmentConfig
 from mbrl_taskmet.runs.run_folder import RunFolder
-from mbrl_taskmet.runs.training import Report, ReportCallback, evaluation_seed
+from mbrl_taskmet.runs.training import Report, ReportCallback
 
 BASELINES: Mapping[str, type[OffPolicyAlgorithm]] = {"dqn": DQN, "sac": SAC}
 """The agents by name."""
@@ -78,9 +78,7 @@ class BaselineRun:
         )
         agent.set_logger(configure(str(folder), ["csv"]))
         evaluation = ReturnsCallback(
-            self.environment.make(
-                self.eval_episodes, evaluation_seed(self.seed, self.eval_episodes)
-            ),
+            self.environment.make_for_evaluation(self.eval_episodes, self.seed),
             run.evaluations,
             interval=self.eval_every,
             episodes=self.eval_episodes,

@@ -11,6 +11,17 @@ from mbrl_taskmet.agents.spaces import CheckedEnv
 from mbrl_taskmet.envs import NOISY_IDS, DistractorWrapper, make_noisy
 from mbrl_taskmet.reason import reason
 
+FIRST_EVALUATION_SEED = 1_000_000
+"""From which on seeds are for evaluation."""
+
+
+def evaluation_seed(seed: int, episodes: int) -> int:
+    """Of the first of as many environments of evaluation, each of which has the next one.
+
+    No training has them, and no evaluation of a training with another seed.
+    """
+    return FIRST_EVALUATION_SEED + seed * episodes
+
 
 @dataclass(frozen=True)
 class EnvironmentConfig:
@@ -49,6 +60,15 @@ class EnvironmentConfig:
             ValueError: as `make_noisy`.
         """
         return make_vec_env(_make_checked, num_envs, seed, env_kwargs=self._arguments)
+
+    def make_for_evaluation(self, episodes: int, seed: int) -> VecEnv:
+        """Make a copy for each episode of an evaluation of the training that has this seed.
+
+        Raises:
+            TypeError: as `make_noisy`.
+            ValueError: as `make_noisy`.
+        """
+        return self.make(episodes, evaluation_seed(seed, episodes))
 
     def try_out(self) -> None:
         """Take a step, so that an environment that fails from the start is refused at once.

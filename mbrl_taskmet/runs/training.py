@@ -56,17 +56,6 @@ class Run(Job, Protocol):
         """Form of the metric that it learns; empty if it learns none."""
 
 
-FIRST_EVALUATION_SEED = 1_000_000
-
-
-def evaluation_seed(seed: int, episodes: int) -> int:
-    """Of the first of as many environments of evaluation, each of which has the next one.
-
-    No training has them, and no evaluation of a training with another seed.
-    """
-    return FIRST_EVALUATION_SEED + seed * episodes
-
-
 @dataclass(frozen=True)
 class TrainingConfig:
     """How one run is made.
@@ -142,9 +131,7 @@ class TrainingConfig:
         mask = agent.env.get_attr("distractor_mask")[0]
         callbacks = [
             EvaluationCallback(
-                self.environment.make(
-                    self.eval_episodes, evaluation_seed(self.seed, self.eval_episodes)
-                ),
+                self.environment.make_for_evaluation(self.eval_episodes, self.seed),
                 run.evaluations,
                 distractor_mask=mask,
                 mixing=agent.env.get_attr("mixing")[0],

@@ -1,6 +1,6 @@
-"""Training runs and their evaluations."""
+"""Environments of training and of evaluation."""
 
-from mbrl_taskmet.runs.training import evaluation_seed
+from mbrl_taskmet.runs.environments import evaluation_seed
 
 
 def test_no_two_runs_are_evaluated_on_the_same_episodes_nor_trained_on_them():
