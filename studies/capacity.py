@@ -49,8 +49,8 @@ def draw_over_width(study: Study, rows: Sequence[Row], path: Path) -> None:
         widths = sorted(found)
         returns = [summarize(found[width].final[None]) for width in widths]
         errors = [summarize(found[width].final_error[None]) for width in widths]
-        draw_intervals(left, widths, returns, agent)
-        draw_intervals(right, widths, errors, agent)
+        draw_intervals(left, widths, returns, label=agent)
+        draw_intervals(right, widths, errors, label=agent)
     left.set(ylabel=f"return (IQM of the last {LAST} evaluations, 95 %)")
     right.set(ylabel="model's mean squared error, in units of variance", yscale="log")
     for axis in (left, right):

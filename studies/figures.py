@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.transforms import offset_copy
 from numpy.typing import NDArray
 from rich.box import SIMPLE_HEAD
 from rich.table import Column, Table
@@ -58,7 +59,7 @@ class Curves(NamedTuple):
 
 
 def curves(study: Study, rows: Sequence[Row]) -> list[Curves]:
-    """The finished runs, gathered by panel and variant."""
+    """The finished runs, gathered by panel and variant, variants in the order of the study."""
     name = "variant" if "variant" in study.columns else "agent"
     # By panel, so that one's variants follow each other, then by variant, then by seed.
     runs: dict[str, dict[str, dict[str, list[Row]]]] = {}
@@ -77,8 +78,14 @@ def curves(study: Study, rows: Sequence[Row]) -> list[Curves]:
             errors=_values(seeds, "model_mse_real"),
         )
         for panel, variants in runs.items()
-        for variant, seeds in variants.items()
+        for variant, seeds in sorted(variants.items(), key=lambda item: place(study, item[0]))
     ]
+
+
+def place(study: Study, variant: str) -> int:
+    """Where a variant stands in the study, which gives it its colour; last if it is not in it."""
+    names = list(study.variants)
+    return names.index(variant) if variant in names else len(names)
 
 
 def _values(runs: Mapping[str, Sequence[Row]], column: str) -> NDArray[np.float64]:
@@ -139,7 +146,6 @@ def draw(study: Study, rows: Sequence[Row], path: Path) -> None:
     """
     groups = curves(study, rows)
     panels = list(dict.fromkeys(group.panel for group in groups))
-    variants = list(dict.fromkeys(group.variant for group in groups))
     figure = Figure(figsize=(12, 3.4 * len(panels)), layout="constrained")
     axes = figure.subplots(len(panels), 2, squeeze=False)
     for (returns, ratios), panel in zip(axes, panels, strict=True):
@@ -147,8 +153,7 @@ def draw(study: Study, rows: Sequence[Row], path: Path) -> None:
             if group.panel != panel:
                 continue
             label = f"{group.variant} ({len(group.returns)} seeds)"
-            # The same in every panel.
-            color = f"C{variants.index(group.variant)}"
+            color = f"C{place(study, group.variant)}"
             for axis, values in ((returns, group.returns), (ratios, group.ratios)):
                 mean = interquartile_mean(values.T)
                 axis.plot(group.timesteps, mean, color=color, label=label)
@@ -165,13 +170,15 @@ def draw(study: Study, rows: Sequence[Row], path: Path) -> None:
 
 
 def draw_intervals(
-    axis: Axes, positions: Sequence[float], summaries: Sequence[Summary], label: str
+    axis: Axes,
+    positions: Sequence[float],
+    summaries: Sequence[Summary],
+    **style: Any,
 ) -> None:
     """Draw interquartile means, and the intervals around them, at these positions."""
     ends = np.array([[s.iqm - s.low, s.high - s.iqm] for s in summaries]).T
-    axis.errorbar(
-        positions, [s.iqm for s in summaries], yerr=ends, fmt="o-", capsize=3, label=label
-    )
+    means = [s.iqm for s in summaries]
+    axis.errorbar(positions, means, yerr=ends, fmt="o-", markersize=4, capsize=3, **style)
 
 
 def draw_by_number(study: Study, rows: Sequence[Row], path: Path) -> None:
@@ -183,23 +190,39 @@ def draw_by_number(study: Study, rows: Sequence[Row], path: Path) -> None:
         path: of the picture.
     """
     groups = curves(study, rows)
-    figure = Figure(figsize=(7, 4.2), layout="constrained")
+    numbers = sorted({int(group.panel) for group in groups}.union(*study.published.values()))
+    figure = Figure(figsize=(9, 4.2), layout="constrained")
     axis = figure.subplots()
-    for variant in dict.fromkeys(group.variant for group in groups):
-        own = sorted((g for g in groups if g.variant == variant), key=lambda g: int(g.panel))
-        summaries = [summarize(group.final[None]) for group in own]
-        seeds = "/".join(dict.fromkeys(str(len(group.final)) for group in own))
-        draw_intervals(
-            axis, [int(group.panel) for group in own], summaries, f"{variant} ({seeds} seeds)"
-        )
-    for method, returns in study.published.items():
-        axis.plot(list(returns), list(returns.values()), "x:", linewidth=1, label=method)
     axis.set_xscale("symlog", base=2, linthresh=16)
-    axis.set_xticks([0, 16, 32, 64, 128, 256, 512], ["0", "16", "32", "64", "128", "256", "512"])
+    axis.set_xticks(numbers, list(map(str, numbers)))
+    axis.set_xlim(-3, 1.4 * numbers[-1])
     axis.set(
         xlabel="distractors",
         ylabel=f"return (IQM of the last {LAST} evaluations, 95 %)",
         title=f"after {study.timesteps:,} steps",
     )
-    axis.legend(fontsize="small")
+    variants = {group.variant for group in groups}
+    for variant in sorted(variants, key=lambda name: (place(study, name), name)):
+        own = sorted((g for g in groups if g.variant == variant), key=lambda g: int(g.panel))
+        seeds = "/".join(dict.fromkeys(str(len(group.final)) for group in own))
+        # Beside each other, since many stand at the same return.
+        beside = offset_copy(axis.transData, figure, x=3 * place(study, variant), units="points")
+        draw_intervals(
+            axis,
+            [int(group.panel) for group in own],
+            [summarize(group.final[None]) for group in own],
+            label=f"{variant} ({seeds} seeds)",
+            color=f"C{place(study, variant)}",
+            transform=beside,
+        )
+    for variant, returns in study.published.items():
+        axis.plot(
+            list(returns),
+            list(returns.values()),
+            "x:",
+            linewidth=1,
+            color=f"C{place(study, variant)}",
+            label=f"{variant}, as reported",
+        )
+    figure.legend(loc="outside right center", fontsize="small")
     figure.savefig(path, dpi=120)

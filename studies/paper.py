@@ -14,11 +14,11 @@ from ..runs.environments import EnvironmentConfig
 from .study import Study
 
 PAPER_RETURNS = {
-    "TaskMet, paper (200,000 steps)": {16: 497, 32: 463, 64: 387, 128: 378, 256: 252, 512: 310},
-    "OMD, paper (200,000 steps)": {16: 402, 32: 422, 64: 340, 128: 220, 256: 172, 512: 80},
-    "MLE, paper (200,000 steps)": {16: 437, 32: 250, 64: 205, 128: 38, 256: 51, 512: 37},
+    "taskmet_published": {16: 497, 32: 463, 64: 387, 128: 378, 256: 252, 512: 310},
+    "omd": {16: 402, 32: 422, 64: 340, 128: 220, 256: 172, 512: 80},
+    "mle": {16: 437, 32: 250, 64: 205, 128: 38, 256: 51, 512: 37},
 }
-"""Mean return after 200,000 steps by number of distractors, ten seeds (arXiv 2312.05250)."""
+"""Mean return after 200,000 steps, by variant and number of distractors (arXiv 2312.05250)."""
 
 DISTRACTORS = Study(
     name="distractors",

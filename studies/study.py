@@ -48,7 +48,8 @@ class Study(ResumableStudy[Run]):
         eval_every: steps between two evaluations of ten episodes.
         columns: of the results, a choice of what `row` gives.
         panel: the columns whose combinations of values get a picture each.
-        published: returns by method and number of distractors, to be drawn beside the final ones.
+        published: what others report, by variant and number of distractors, to be drawn beside the
+            final returns.
         table: shows results.
         draw: draws results.
     """
