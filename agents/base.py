@@ -16,6 +16,7 @@ from stable_baselines3.common.utils import FloatSchedule
 
 from ..batch import Batch
 from ..compilation import Compile, should_compile
+from ..dimension_names import dimension_names
 from ..dynamics import DynamicsModel
 from ..forms import Diagonal
 from ..metric import Metric, UnconditionalMetric
@@ -163,12 +164,10 @@ class ModelBasedAlgorithm(ReadableAlgorithm):
         self._show_to_policy()
 
     def _find_dimension_names(self) -> tuple[str, ...]:
+        own = None
         if self.env is not None and self.env.has_attr("dimension_names"):
-            names = tuple(self.env.get_attr("dimension_names")[0])
-            # A wrapper in between may have added or removed dimensions.
-            if len(names) == self.num_dimensions:
-                return names
-        return tuple(f"observation_{i}" for i in range(self.num_dimensions))
+            own = self.env.get_attr("dimension_names")[0]
+        return dimension_names(own, self.num_dimensions)
 
     def _make_update(self) -> ModelBasedUpdate:
         """The pure update that makes this agent what it is."""
@@ -281,8 +280,12 @@ class ModelBasedAlgorithm(ReadableAlgorithm):
 
         Raises:
             FloatingPointError: if an observation, reward or loss is not finite.
-            ValueError: if the number of steps is not positive.
+            ValueError: if the number of steps is not positive, or there is no environment.
         """
+        if self.env is None:
+            raise ValueError(
+                "There is no environment to learn in: pass env to load, or call set_env first."
+            )
         if total_timesteps < 1:
             raise ValueError(f"total_timesteps must be positive; got {total_timesteps}.")
         if should_compile(self.compile, self._updates_to_compile(total_timesteps)):

@@ -23,7 +23,8 @@ class WeightsCallback(BaseCallback):
     there once the agent is loaded without its own.
 
     Args:
-        path: of the file; written anew.
+        path: of the file; written anew, unless training goes on (`reset_num_timesteps=False`) that
+            has begun it.
         interval: environment steps between two rows.
     """
 
@@ -36,12 +37,14 @@ class WeightsCallback(BaseCallback):
         self._due = 0
 
     def _on_training_start(self) -> None:
-        _write_row(self._path, ["timesteps", *self.model.dimension_names], "w")
-        self._due = self.num_timesteps
+        header = ["timesteps", *self.model.dimension_names]
+        goes_on = _begin(self._path, header, self.num_timesteps)
+        # Where training goes on, what it begins with is the last row already.
+        self._due = self.num_timesteps + (self._interval if goes_on else 0)
 
     def _on_rollout_start(self) -> None:
         # Not in `_on_step`, which comes before the update that belongs to the step.
-        if self.num_timesteps >= self._due:
+        if self.num_timesteps >= self._due and not self.model.lacks_experience:
             self._due += self._interval
             self._record()
 
@@ -71,7 +74,8 @@ class ReturnsCallback(EvalCallback):
 
     Args:
         eval_env: environments apart from those of training.
-        path: of the file; written anew.
+        path: of the file; written anew, unless training goes on (`reset_num_timesteps=False`) that
+            has begun it.
         interval: environment steps between two evaluations.
         episodes: in each evaluation.
         checkpoint: file to which the agent is saved after each evaluation, if given.
@@ -113,7 +117,7 @@ class ReturnsCallback(EvalCallback):
         super()._init_callback()
         # The interval is given in steps, and SB3 counts calls, one for all environments.
         self.eval_freq = max(self._interval // self.training_env.num_envs, 1)
-        _write_row(self._csv, self.COLUMNS, "w")
+        _begin(self._csv, self.COLUMNS, self.model.num_timesteps)
 
     def _on_step(self) -> bool:
         try:
@@ -183,12 +187,21 @@ class EvaluationCallback(ReturnsCallback):
         if self.model.last_info and not self._mask.all():
             row["model_mse_real"] = self.model.prediction_errors()[~self._mask].mean()
         mask = self._mask if self._mixing is None else self._mixed
-        if mask.any() and not mask.all():
+        if mask.any() and not mask.all() and not self.model.lacks_experience:
             weights = self.model.metric_weights()
             if self._mixing is not None:
                 weights = weights.before_mixing(self._mixing)
             row |= weights.separation(mask).as_dict()
         return row
+
+
+def _begin(path: Path, header: Any, num_timesteps: int) -> bool:
+    """Write the header, unless training goes on that has begun the file; whether it does."""
+    if num_timesteps > 0 and path.exists():
+        return True
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _write_row(path, header, "w")
+    return False
 
 
 def _write_row(path: Path, row: Any, mode: str) -> None:

@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from ..dimension_names import numbered
+
 
 def check_experience(
     observations: np.ndarray, rewards: np.ndarray, names: Sequence[str], step: int
@@ -45,9 +47,7 @@ def check_evaluation(local: Mapping[str, Any], _: Mapping[str, Any]) -> None:
     """
     index = local["i"]
     observation = local["new_observations"][index]
-    names = getattr(local["model"], "dimension_names", None) or [
-        f"observation_{i}" for i in range(len(observation))
-    ]
+    names = getattr(local["model"], "dimension_names", None) or numbered(len(observation))
     step = local["current_lengths"][index]
     check_experience(observation[None], np.atleast_1d(local["reward"]), names, step)
 

@@ -14,7 +14,7 @@ from .config import AgentConfig, ModelFreeConfig
 
 @dataclass(frozen=True, kw_only=True)
 class ModelFreeUpdate(ModelBasedUpdate):
-    """Soft Q-learning on true transitions; the model is fitted beside it, and not used."""
+    """The value learner on true transitions; the model is fitted beside it, and not used."""
 
     def critic_targets(self, state: TrainState, batch: Batch) -> Tensor:
         """The true ones, y = r + γ m V̄(s′)."""
@@ -22,7 +22,7 @@ class ModelFreeUpdate(ModelBasedUpdate):
 
 
 class ModelFree(ModelBasedAlgorithm):
-    """Soft Q-learning without a model: the oracle in place of the model's level."""
+    """The value learner without a model: the oracle in place of the model's level."""
 
     config_class: ClassVar[type[AgentConfig]] = ModelFreeConfig
     config: ModelFreeConfig

@@ -26,12 +26,18 @@ class ReadableAlgorithm(CheckedAlgorithm):
     learner: Learner
     replay_buffer: TransitionBuffer
     normalized_outside = False
-    """Whether it learned under `VecNormalize`, which a saved agent leaves behind."""
+    """Whether `VecNormalize` normalised what it learned from; a saved agent leaves that behind."""
 
     def _setup_learn(self, *args: Any, **kwargs: Any) -> tuple[int, BaseCallback]:
         prepared = super()._setup_learn(*args, **kwargs)
-        self.normalized_outside = self._vec_normalize_env is not None
+        normalizer = self._vec_normalize_env
+        self.normalized_outside = normalizer is not None and normalizer.norm_obs
         return prepared
+
+    @property
+    def lacks_experience(self) -> bool:
+        """Whether it has learned from experience that it no longer has, as a loaded agent."""
+        return self._n_updates > 0 and self.replay_buffer.size() == 0
 
     @property
     def num_dimensions(self) -> int:
@@ -50,7 +56,7 @@ class ReadableAlgorithm(CheckedAlgorithm):
         found = read_metric(self.dimension_names, self.learner, batch, self._external_scale())
         if found.quantiles is None or experienced:
             return found
-        if self._n_updates > 0:
+        if self.lacks_experience:
             raise ValueError(
                 f"The weights of this {type(self).__name__} depend on experience: give it "
                 "its own with load_replay_buffer first."

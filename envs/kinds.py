@@ -64,6 +64,7 @@ def make_process(kind: str | DistractorProcess[Any], **parameters: Any) -> Distr
         if name not in accepted:
             raise TypeError(
                 f"Distractors of kind {kind!r} have no parameter {name!r}, theirs are "
-                f"{accepted}.{did_you_mean(name, accepted)}"
+                f"{accepted}.{did_you_mean(name, accepted)} What is meant for the environment "
+                "itself goes through env_kwargs of make_noisy."
             )
     return process(**parameters)

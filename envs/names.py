@@ -6,6 +6,8 @@ from typing import Any
 
 import gymnasium as gym
 
+from ..dimension_names import dimension_names
+
 _CART_POLE = ("cart_position", "cart_velocity", "pole_angle", "pole_angular_velocity")
 _ACROBOT = (
     "cos_angle_1",
@@ -68,7 +70,7 @@ _KNOWN_NAMES = {
 }
 
 
-def dimension_names(env: gym.Env[Any, Any], num_dimensions: int) -> list[str]:
+def names_of(env: gym.Env[Any, Any], num_dimensions: int) -> tuple[str, ...]:
     """Name the dimensions of an environment's observations.
 
     An environment may name its own dimensions by an attribute `dimension_names`.
@@ -79,13 +81,11 @@ def dimension_names(env: gym.Env[Any, Any], num_dimensions: int) -> list[str]:
 
     Returns:
         n names; `observation_0`, `observation_1`, ... where the meaning is unknown.
+
+    Raises:
+        ValueError: if what the environment says are not different names.
     """
     if env.has_wrapper_attr("dimension_names"):
-        names = env.get_wrapper_attr("dimension_names")
-    else:
-        base = type(env.unwrapped)
-        names = _KNOWN_NAMES.get(f"{base.__module__}:{base.__name__}", ())
-    # A wrapper in between may have added or removed dimensions.
-    if len(names) != num_dimensions:
-        return [f"observation_{i}" for i in range(num_dimensions)]
-    return list(names)
+        return dimension_names(env.get_wrapper_attr("dimension_names"), num_dimensions)
+    base = type(env.unwrapped)
+    return dimension_names(_KNOWN_NAMES.get(f"{base.__module__}:{base.__name__}"), num_dimensions)

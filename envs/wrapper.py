@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..returned import check_observation
 from .kinds import make_process
-from .names import dimension_names
+from .names import names_of
 from .process import DistractorProcess, FloatArray, Site
 from .validation import check_count, check_flag, check_non_negative
 
@@ -119,7 +119,7 @@ class DistractorWrapper(gym.Wrapper[FloatArray, Any, FloatArray, Any], RecordCon
         )
         inner_mask = _inner_mask(env, space.shape[0])
         self.distractor_mask = self._merge(inner_mask, True)
-        real_names = np.array(dimension_names(env, space.shape[0]), dtype=object)
+        real_names = np.array(names_of(env, space.shape[0]), dtype=object)
         first = inner_mask.sum()
         added_names = [f"distractor_{first + i}" for i in range(num_distractors)]
         self.dimension_names = list(self._merge(real_names, added_names))

@@ -242,7 +242,10 @@ def draw(study: Study, rows: Sequence[Row], path: Path) -> None:
                 np.mean([float(r[measure]) for r in group if int(r["timesteps"]) == stage])
                 for stage in stages
             ]
-            axis.plot(stages, means, "o-", label=estimator)
+            # There are more of them than colours.
+            place = list(ESTIMATORS).index(estimator)
+            style = "o-" if place < 10 else "x--"
+            axis.plot(stages, means, style, color=f"C{place % 10}", label=estimator)
             axis.set(title=f"trained: {variant}", xlabel="environment steps", ylabel=measure)
     axes[0, 1].legend(fontsize="x-small", ncols=2)
     figure.savefig(path, dpi=120)

@@ -16,6 +16,9 @@ from mbrl_taskmet.benchmarks.figures import draw_scaling
 Part = Literal["update", "loop", "scaling", "memory", "population", "decision"]
 Row = dict[str, Any]
 
+REPORTED = Path("benchmarks/results")
+"""Where reported timings lie, in the repository."""
+
 
 @dataclass(frozen=True)
 class Benchmark:
@@ -41,6 +44,10 @@ class Benchmark:
 
     def run(self, console: Console) -> int:
         """Time and show."""
+        if self.quick and self.output is not None and self.output.resolve() == REPORTED.resolve():
+            raise ValueError(
+                "What is timed with --quick is not reported: choose another folder with --output."
+            )
         results = {part: self._gather(part, *self._benchmark(part), console) for part in self.parts}
         if self.json:
             print(json.dumps(results, indent=2))
@@ -73,7 +80,10 @@ class Benchmark:
         rows: Iterable[Row],
         console: Console,
     ) -> list[Row]:
-        """Collect rows as they come, writing each down at once, and show them at the end."""
+        """Collect rows as they come, writing each down at once, and show them at the end.
+
+        What an earlier benchmark wrote is replaced when all rows are there.
+        """
         gathered: list[Row] = []
         if self.output is not None:
             self.output.mkdir(parents=True, exist_ok=True)
@@ -82,7 +92,9 @@ class Benchmark:
                 gathered.append(row)
                 status.update(f"timing: {part}, {len(gathered)} done")
                 if self.output is not None:
-                    _write(self.output / f"{part}.csv", columns, gathered)
+                    _write(self.output / f"{part}.csv.part", columns, gathered)
+        if self.output is not None:
+            (self.output / f"{part}.csv.part").replace(self.output / f"{part}.csv")
         if part == "scaling" and self.output is not None:
             draw_scaling(gathered, self.output / "scaling.png")
         if not self.json:

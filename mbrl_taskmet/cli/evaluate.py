@@ -43,7 +43,9 @@ class Evaluate:
         """Evaluate each run."""
         check_positive(episodes=self.episodes)
         torch.set_num_threads(1)
-        results = [self._evaluate(run) for run in find_runs(self.run_folder)]
+        # What can be refused is refused before the first episode.
+        runs = [(run, _read(run)) for run in find_runs(self.run_folder)]
+        results = [self._evaluate(run, config) for run, config in runs]
         if self.json:
             print(json.dumps(results, indent=2))
             return 0
@@ -59,16 +61,7 @@ class Evaluate:
                 console.print(f"{result['run']}: film in {Path(result['video']).name}")
         return 0
 
-    def _evaluate(self, run: RunFolder) -> dict[str, Any]:
-        written = run.read_config()
-        try:
-            config = TrainingConfig.from_json(written)
-        except (KeyError, TypeError, ValueError) as error:
-            raise RunFolderError(
-                f"{run.config} is damaged, or of another version ({error}): train the agent again."
-            ) from None
-        if not run.agent.exists():
-            raise RunFolderError(f"{run.path} holds no agent.zip yet: let the run end.")
+    def _evaluate(self, run: RunFolder, config: TrainingConfig) -> dict[str, Any]:
         # As many environments as episodes, so that the policy acts on all of them at once.
         env = config.environment.make(self.episodes, self.seed)
         agent = config.agent.load(run.agent, env=env, device=config.device)
@@ -82,3 +75,20 @@ class Evaluate:
         )
         env.close()
         return result | {"episode_returns": returns}
+
+
+def _read(run: RunFolder) -> TrainingConfig:
+    """How a finished run was made."""
+    written = run.read_config()
+    try:
+        config = TrainingConfig.from_json(written)
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunFolderError(
+            f"{run.config} is damaged, or of another version ({error}): train the agent again."
+        ) from None
+    if not run.agent.exists():
+        raise RunFolderError(
+            f"{run.path} holds no agent.zip: let the run end, or if it has failed, evaluate the "
+            "other runs one by one."
+        )
+    return config

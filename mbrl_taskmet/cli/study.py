@@ -11,6 +11,7 @@ import tyro
 from rich.console import Console
 
 from mbrl_taskmet.cli.options import check_choices, check_positive, check_seeds
+from mbrl_taskmet.reason import with_type
 from mbrl_taskmet.runs.cluster import ray_cluster
 from mbrl_taskmet.runs.executors import Executor, local_processes
 from mbrl_taskmet.runs.parallel import train_all
@@ -87,7 +88,7 @@ class StudyCommand:
         missing = [] if self.figure else study.missing(study.read(path))
         failures = self._train(study, missing, path, console) if missing else {}
         for folder, error in failures.items():
-            console.print(f"{folder.name}: {error}", style="red", markup=False)
+            console.print(f"{folder.name}: {with_type(error)}", style="red", markup=False)
         rows = study.read(path)
         if rows:
             # All that the file holds, whatever part was asked for.

@@ -15,6 +15,7 @@ from mbrl_taskmet.agents import AGENTS, AgentConfig
 from mbrl_taskmet.agents.config import Preset, configure
 from mbrl_taskmet.cli.options import check_device, check_positive, check_seeds
 from mbrl_taskmet.cli.weights import show_weights
+from mbrl_taskmet.reason import with_type
 from mbrl_taskmet.runs.environments import EnvironmentConfig
 from mbrl_taskmet.runs.parallel import train_all
 from mbrl_taskmet.runs.run_folder import RunFolder, RunFolderError
@@ -69,7 +70,9 @@ class Train:
             _check_place(folder)
         failures = train_all(runs, console, jobs=self.jobs)
         for folder, error in failures.items():
-            message = f"{folder}: {type(error).__name__}: {error}"
+            message = f"{folder}: {with_type(error)}"
+            if isinstance(error, FloatingPointError) and RunFolder(folder).checkpoint.exists():
+                message += f" The last good checkpoint is {RunFolder(folder).checkpoint}."
             Console(stderr=True).print(f"[red]{escape(message)}[/red]")
         finished = [RunFolder(folder) for folder in runs if folder not in failures]
         if finished:

@@ -36,8 +36,14 @@ def ray_cluster(
         ) from error
     begins_here = not ray.is_initialized()
     if begins_here:
-        cores = None if "RAY_ADDRESS" in os.environ else jobs
-        ray.init(num_cpus=cores, log_to_driver=False, logging_level=logging.ERROR)
+        # Without an address Ray would join whatever already runs on this machine.
+        here = not os.environ.get("RAY_ADDRESS")
+        ray.init(
+            "local" if here else None,
+            num_cpus=jobs if here else None,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+        )
     pending: dict[Any, Path] = {}
     try:
         reports = Queue(actor_options={"num_cpus": 0})

@@ -1,4 +1,4 @@
-"""The environment that the command line asks for."""
+"""An environment by its settings, with distractors, for training and for evaluation."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +18,7 @@ FIRST_EVALUATION_SEED = 1_000_000
 def evaluation_seed(seed: int, episodes: int) -> int:
     """Of the first of as many environments of evaluation, each of which has the next one.
 
-    No training has them, and no evaluation of a training with another seed.
+    No training with a seed below has them, and no evaluation of a training with another seed.
     """
     return FIRST_EVALUATION_SEED + seed * episodes
 
@@ -50,7 +50,11 @@ class EnvironmentConfig:
     @property
     def base(self) -> str:
         """Id of the environment without distractors: of a noisy id, what it adds them to."""
-        return NOISY_IDS.get(self.env, self.env)
+        name = self.env.rpartition(":")[2]  # without the module that registers it
+        return next(
+            (base for noisy, base in NOISY_IDS.items() if name in (noisy, unversioned(noisy))),
+            self.env,
+        )
 
     def make(self, num_envs: int, seed: int) -> VecEnv:
         """Make some copies of the environment.
@@ -110,6 +114,11 @@ class EnvironmentConfig:
             "permute": self.permute,
             "layout_seed": self.layout_seed,
         }
+
+
+def unversioned(env_id: str) -> str:
+    """The id without its version, by which Gymnasium makes the latest."""
+    return env_id.rpartition("-v")[0]
 
 
 def _make_checked(**arguments: Any) -> CheckedEnv:

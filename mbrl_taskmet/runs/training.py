@@ -116,7 +116,8 @@ class TrainingConfig:
             report: told of the progress, a few times a second at most.
 
         Raises:
-            FloatingPointError: if a quantity stops being finite; the message names the checkpoint.
+            FloatingPointError: if a quantity stops being finite; the folder then holds a
+                checkpoint, if there was an evaluation before.
             OSError: if the folder exists or cannot be written.
             TypeError: as the environment and the agent do.
             ValueError: likewise.
@@ -146,12 +147,6 @@ class TrainingConfig:
         ]
         try:
             agent.learn(self.timesteps, callback=callbacks)
-        except FloatingPointError as error:
-            if run.checkpoint.exists():
-                raise FloatingPointError(
-                    f"{error} The last good checkpoint is {run.checkpoint}."
-                ) from error
-            raise
         finally:
             agent.logger.close()
         agent.save(run.agent)

@@ -81,6 +81,34 @@ def test_what_depends_on_experience_can_be_read_without_it(make_agent, tmp_path)
     np.testing.assert_array_equal(found.quantiles, agent.metric_weights().quantiles)
 
 
+@pytest.mark.parametrize("loaded", [False, True], ids=["the same agent", "a loaded one"])
+@pytest.mark.parametrize("agent_class", [TaskMet, VaGraM])
+def test_files_go_on_where_training_goes_on_and_are_begun_anew_otherwise(
+    make_agent, make_env, evaluation, tmp_path, agent_class, loaded
+):
+    agent, path = make_agent(agent_class), tmp_path / "new" / "weights.csv"
+    agent.learn(100, callback=[WeightsCallback(path, 50), evaluation()])
+    if loaded:
+        agent.save(tmp_path / "agent.zip")
+        agent = agent_class.load(tmp_path / "agent.zip", env=make_env())
+    callbacks = [WeightsCallback(path, 50), evaluation(distractor_mask=MASK, interval=1)]
+    agent.learn(100, callback=callbacks, reset_num_timesteps=False)
+    assert [int(row["timesteps"]) for row in read(path)] == [0, 50, 100, 150, 200]
+    evaluated = [int(row["timesteps"]) for row in read(tmp_path / "evaluations.csv")]
+    assert evaluated == [50, 100, *range(101, 201)]
+    agent.learn(60, callback=WeightsCallback(path, 50))
+    assert [int(row["timesteps"]) for row in read(path)] == [0, 50, 60]
+
+
+def test_weights_that_depend_on_experience_are_written_once_a_loaded_agent_has_some(
+    make_agent, make_env, tmp_path
+):
+    make_agent(VaGraM).learn(100).save(tmp_path / "agent.zip")
+    agent = VaGraM.load(tmp_path / "agent.zip", env=make_env())
+    agent.learn(60, callback=WeightsCallback(tmp_path / "weights.csv", 50))
+    assert [int(row["timesteps"]) for row in read(tmp_path / "weights.csv")] == [1, 50, 60]
+
+
 def test_two_environments_write_a_row_an_interval(make_agent, make_env, tmp_path):
     agent = make_agent(MLE, make_vec_env(make_env, 2))
     agent.learn(60, callback=WeightsCallback(tmp_path / "weights.csv", 20))

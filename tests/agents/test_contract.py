@@ -54,6 +54,12 @@ def test_learning_no_steps_is_refused(make_agent):
         make_agent(MLE).learn(0)
 
 
+def test_learning_without_an_environment_is_refused(make_agent, tmp_path):
+    make_agent(MLE).save(tmp_path / "agent.zip")
+    with pytest.raises(ValueError, match="no environment to learn in: pass env to load"):
+        MLE.load(tmp_path / "agent.zip").learn(10)
+
+
 def test_actions_are_predicted_for_one_observation_and_for_many(
     agent_class, make_agent, observations
 ):
@@ -184,6 +190,13 @@ def test_dimensions_that_a_wrapper_changed_are_numbered(make_agent, make_env, tm
     agent = make_agent(TaskMet, gym.wrappers.TimeAwareObservation(make_env()))
     assert agent.metric_weights().names == tuple(f"observation_{i}" for i in range(7))
     agent.learn(100, log_interval=1)
+
+
+def test_names_of_dimensions_that_are_no_names_are_refused(make_agent):
+    env = gym.make("CartPole-v1")
+    env.unwrapped.dimension_names = ("x", "x", "angle", "speed")
+    with pytest.raises(ValueError, match="must be different names"):
+        make_agent(MLE, env)
 
 
 def test_a_saved_agent_acts_as_before(agent_class, make_agent, observations, tmp_path):

@@ -356,7 +356,12 @@ def test_weights_per_unit_are_the_environments_under_an_outer_normalisation(
     np.testing.assert_allclose(loaded.per_unit, found.per_unit)
 
 
-def test_weights_per_unit_are_as_ever_where_only_rewards_are_normalised(make_agent, make_env):
+def test_weights_per_unit_are_as_ever_where_only_rewards_are_normalised(
+    make_agent, make_env, tmp_path
+):
     agent = make_agent(TaskMet, VecNormalize(make_vec_env(make_env, 1), norm_obs=False)).learn(90)
     found, scale = agent.metric_weights(), agent.learner.state.normalizer.scale
     np.testing.assert_allclose(found.per_unit, found.weights * scale.double().numpy() ** 2)
+    agent.save(tmp_path / "agent.zip")
+    loaded = TaskMet.load(tmp_path / "agent.zip").metric_weights()
+    np.testing.assert_array_equal(loaded.per_unit, found.per_unit)

@@ -305,9 +305,11 @@ def test_an_evaluation_stops_at_what_is_not_finite(cli, folder, monkeypatch):
     assert complaint.startswith("mbrl-taskmet: The environment returned the reward nan at step 1:")
 
 
-def test_a_run_without_an_agent_yet_is_refused(cli, spoiled):
-    spoiled.agent.unlink()
-    assert "no agent.zip yet" in refused(cli("evaluate", spoiled.path), spoiled)
+def test_a_run_without_an_agent_is_refused_before_any_episode(cli, copied, monkeypatch):
+    run = RunFolder(copied / "seed-4")
+    run.agent.unlink()
+    monkeypatch.setattr(CartPoleEnv, "step", None)
+    assert "no agent.zip: let the run end" in refused(cli("evaluate", copied), run)
 
 
 def test_a_damaged_agent_is_refused(cli, spoiled):

@@ -240,6 +240,14 @@ def test_environments_may_name_their_own_dimensions():
     assert env.dimension_names == ["height", "speed", "distractor_0"]
 
 
+@pytest.mark.parametrize("names", [lambda: ["height", "speed"], "ab", ("x", "x"), (1, 2)])
+def test_what_are_not_different_names_is_refused(names):
+    env = OwnSpace(gym.spaces.Box(0, 1, (2,), np.float32))
+    env.dimension_names = names
+    with pytest.raises(ValueError, match="must be different names"):
+        DistractorWrapper(env, 1)
+
+
 def test_wrapping_twice_mixes_kinds_under_one_mask_and_one_numbering():
     env = DistractorWrapper(noisy(num_distractors=2), 3, kind="sinusoid", permute=True)
     names, mask = np.array(env.dimension_names), env.distractor_mask

@@ -112,6 +112,29 @@ def test_a_study_on_the_cluster_leaves_the_results_of_one_on_this_machine(tmp_pa
     assert results[0] == results[1]
 
 
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [(None, ("local", 2)), ("", ("local", 2)), ("here:6379", (None, None))],
+)
+def test_a_cluster_is_made_here_unless_an_address_is_given(monkeypatch, address, expected):
+    asked = []
+
+    def init(address, *, num_cpus, **_):
+        asked.append((address, num_cpus))
+        raise ConnectionError
+
+    monkeypatch.setattr(ray, "init", init)
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    if address is None:
+        monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    else:
+        monkeypatch.setenv("RAY_ADDRESS", address)
+    runs = {Path("run"): None, Path("other run"): None}
+    with pytest.raises(ConnectionError):
+        train_all(runs, Console(quiet=True), jobs=2, executor=ray_cluster)
+    assert asked == [expected]
+
+
 def test_without_ray_the_executor_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(ValueError, match=r"pip install 'mbrl-taskmet\[cluster\]'"):

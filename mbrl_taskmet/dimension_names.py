@@ -1,0 +1,34 @@
+"""What the dimensions of an observation are called."""
+
+from collections.abc import Iterable
+
+
+def dimension_names(own: object, num_dimensions: int) -> tuple[str, ...]:
+    """Name the dimensions of an observation, by what its environment says or by numbers.
+
+    Args:
+        own: the environment's `dimension_names`; None if it has none.
+        num_dimensions: n.
+
+    Returns:
+        n names; `observation_0`, `observation_1`, ... where the environment names another number of
+        dimensions, as when a wrapper in between has added or removed some.
+
+    Raises:
+        ValueError: if what the environment says are not different names.
+    """
+    if own is None:
+        return numbered(num_dimensions)
+    names = tuple(own) if isinstance(own, Iterable) else (own,)
+    are_names = not isinstance(own, str) and all(isinstance(name, str) for name in names)
+    if not are_names or len(set(names)) < len(names):
+        raise ValueError(
+            f"dimension_names of an environment must be different names; got {own!r}: make it a "
+            "list of one string for each dimension."
+        )
+    return names if len(names) == num_dimensions else numbered(num_dimensions)
+
+
+def numbered(num_dimensions: int) -> tuple[str, ...]:
+    """Names of dimensions of which nothing is known."""
+    return tuple(f"observation_{i}" for i in range(num_dimensions))
