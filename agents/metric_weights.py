@@ -156,7 +156,8 @@ class MetricWeights:
         # U R, by columns of length one: R in those units.
         turning = inverse_units[:, None] * mixing
         turning /= np.linalg.norm(turning, axis=0)
-        turned = turning.T @ matrix @ turning
+        # Rounded, so that directions which weigh the same do so to the last digit.
+        turned = np.round(turning.T @ matrix @ turning, 12)
         names = tuple(f"direction_{i}" for i in range(len(turned)))
         return MetricWeights(names, np.diag(turned), matrix=turned)
 

@@ -294,7 +294,9 @@ def test_a_metric_that_knows_nothing_weighs_what_was_mixed_alike():
     rng = np.random.default_rng(0)
     mixing, unit = np.linalg.qr(rng.normal(size=(5, 5)))[0], rng.uniform(1, 9, 5)
     found = MetricWeights(tuple("abcde"), np.ones(5), per_unit=1 / unit**2)
-    np.testing.assert_allclose(found.before_mixing(mixing).weights, 1)
+    weights = found.before_mixing(mixing)
+    np.testing.assert_array_equal(weights.weights, 1)
+    assert weights.separation([True, True, False, False, False]).ranking_auc == 0.5
 
 
 def test_a_dimension_without_weight_gives_none_to_what_was_mixed_into_it():
