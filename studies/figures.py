@@ -160,10 +160,13 @@ def draw(study: Study, rows: Sequence[Row], path: Path) -> None:
                 axis.plot(group.timesteps, values.T, color=color, alpha=0.25, linewidth=0.8)
         returns.set(title=f"{', '.join(study.panel)} = {panel}", ylabel="episode return")
         ratios.set(ylabel="mean real / mean distractor weight", yscale="log")
-        ratios.axhline(1, color="black", linewidth=0.8, linestyle=":")
         ratios.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small")
         for axis in (returns, ratios):
             axis.set(xlabel="environment steps")
+        if all(np.isnan(group.ratios).all() for group in groups if group.panel == panel):
+            ratios.set_axis_off()  # nothing to separate: only the legend is left
+        else:
+            ratios.axhline(1, color="black", linewidth=0.8, linestyle=":")
     figure.savefig(path, dpi=120)
     if study.published:
         draw_by_number(study, rows, path.with_name(f"{path.stem}_by_number.png"))
