@@ -86,6 +86,8 @@ def names_of(env: gym.Env[Any, Any], num_dimensions: int) -> tuple[str, ...]:
         ValueError: if what the environment says are not different names.
     """
     if env.has_wrapper_attr("dimension_names"):
-        return dimension_names(env.get_wrapper_attr("dimension_names"), num_dimensions)
-    base = type(env.unwrapped)
-    return dimension_names(_KNOWN_NAMES.get(f"{base.__module__}:{base.__name__}"), num_dimensions)
+        names = env.get_wrapper_attr("dimension_names")
+    else:
+        base = type(env.unwrapped)
+        names = _KNOWN_NAMES.get(f"{base.__module__}:{base.__name__}")
+    return dimension_names(names, num_dimensions)

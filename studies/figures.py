@@ -83,9 +83,14 @@ def curves(study: Study, rows: Sequence[Row]) -> list[Curves]:
 
 
 def place(study: Study, variant: str) -> int:
-    """Where a variant stands in the study, which gives it its colour; last if it is not in it."""
+    """Where a variant stands in the study; last if it is not in it."""
     names = list(study.variants)
     return names.index(variant) if variant in names else len(names)
+
+
+def colour(study: Study, variant: str) -> str:
+    """Of a variant, the same in all panels and pictures of a study."""
+    return f"C{place(study, variant)}"
 
 
 def _values(runs: Mapping[str, Sequence[Row]], column: str) -> NDArray[np.float64]:
@@ -144,16 +149,15 @@ def draw(study: Study, rows: Sequence[Row], path: Path) -> None:
         rows: the results.
         path: of the picture.
     """
-    groups = curves(study, rows)
-    panels = list(dict.fromkeys(group.panel for group in groups))
+    panels: dict[str, list[Curves]] = {}
+    for group in curves(study, rows):
+        panels.setdefault(group.panel, []).append(group)
     figure = Figure(figsize=(12, 3.4 * len(panels)), layout="constrained")
     axes = figure.subplots(len(panels), 2, squeeze=False)
-    for (returns, ratios), panel in zip(axes, panels, strict=True):
+    for (returns, ratios), (panel, groups) in zip(axes, panels.items(), strict=True):
         for group in groups:
-            if group.panel != panel:
-                continue
             label = f"{group.variant} ({len(group.returns)} seeds)"
-            color = f"C{place(study, group.variant)}"
+            color = colour(study, group.variant)
             for axis, values in ((returns, group.returns), (ratios, group.ratios)):
                 mean = interquartile_mean(values.T)
                 axis.plot(group.timesteps, mean, color=color, label=label)
@@ -163,7 +167,7 @@ def draw(study: Study, rows: Sequence[Row], path: Path) -> None:
         ratios.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small")
         for axis in (returns, ratios):
             axis.set(xlabel="environment steps")
-        if all(np.isnan(group.ratios).all() for group in groups if group.panel == panel):
+        if all(np.isnan(group.ratios).all() for group in groups):
             ratios.set_axis_off()  # nothing to separate: only the legend is left
         else:
             ratios.axhline(1, color="black", linewidth=0.8, linestyle=":")
@@ -215,7 +219,7 @@ def draw_by_number(study: Study, rows: Sequence[Row], path: Path) -> None:
             [int(group.panel) for group in own],
             [summarize(group.final[None]) for group in own],
             label=f"{variant} ({seeds} seeds)",
-            color=f"C{place(study, variant)}",
+            color=colour(study, variant),
             transform=beside,
         )
     for variant, returns in study.published.items():
@@ -224,7 +228,7 @@ def draw_by_number(study: Study, rows: Sequence[Row], path: Path) -> None:
             list(returns.values()),
             "x:",
             linewidth=1,
-            color=f"C{place(study, variant)}",
+            color=colour(study, variant),
             label=f"{variant}, as reported",
         )
     figure.legend(loc="outside right center", fontsize="small")

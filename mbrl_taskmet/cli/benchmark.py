@@ -93,10 +93,10 @@ class Benchmark:
                 status.update(f"timing: {part}, {len(gathered)} done")
                 if self.output is not None:
                     _write(self.output / f"{part}.csv.part", columns, gathered)
-        if self.output is not None:
+        if self.output is not None and gathered:
             (self.output / f"{part}.csv.part").replace(self.output / f"{part}.csv")
-        if part == "scaling" and self.output is not None:
-            draw_scaling(gathered, self.output / "scaling.png")
+            if part == "scaling":
+                draw_scaling(gathered, self.output / "scaling.png")
         if not self.json:
             table = Table(*columns, title=part)
             for row in gathered:

@@ -71,8 +71,9 @@ class Train:
         failures = train_all(runs, console, jobs=self.jobs)
         for folder, error in failures.items():
             message = f"{folder}: {with_type(error)}"
-            if isinstance(error, FloatingPointError) and RunFolder(folder).checkpoint.exists():
-                message += f" The last good checkpoint is {RunFolder(folder).checkpoint}."
+            checkpoint = RunFolder(folder).checkpoint
+            if isinstance(error, FloatingPointError) and checkpoint.exists():
+                message += f" The last good checkpoint is {checkpoint}."
             Console(stderr=True).print(f"[red]{escape(message)}[/red]")
         finished = [RunFolder(folder) for folder in runs if folder not in failures]
         if finished:

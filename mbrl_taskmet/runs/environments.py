@@ -52,7 +52,7 @@ class EnvironmentConfig:
         """Id of the environment without distractors: of a noisy id, what it adds them to."""
         name = self.env.rpartition(":")[2]  # without the module that registers it
         return next(
-            (base for noisy, base in NOISY_IDS.items() if name in (noisy, unversioned(noisy))),
+            (base for noisy, base in NOISY_IDS.items() if name in (noisy, _unversioned(noisy))),
             self.env,
         )
 
@@ -116,7 +116,7 @@ class EnvironmentConfig:
         }
 
 
-def unversioned(env_id: str) -> str:
+def _unversioned(env_id: str) -> str:
     """The id without its version, by which Gymnasium makes the latest."""
     return env_id.rpartition("-v")[0]
 

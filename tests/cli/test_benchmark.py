@@ -45,6 +45,12 @@ def test_an_earlier_table_stays_until_all_is_measured(cli, measured, tmp_path, m
     assert len((tmp_path / "loop.csv.part").read_text().splitlines()) == 2
 
 
+def test_a_benchmark_of_nothing_writes_nothing(cli, measured, tmp_path):
+    measured.clear()
+    assert cli("benchmark", "--parts", "loop", "--output", tmp_path)[0] == 0
+    assert not list(tmp_path.iterdir())
+
+
 def test_quick_timings_do_not_replace_those_reported(cli, measured, tmp_path):
     status, _, complaint = cli("benchmark", "--quick", "--output", "benchmarks/results")
     assert status == 2
