@@ -4,14 +4,21 @@ Acting, replay, logging and files are Stable-Baselines3's; the learning is one p
 """
 
 import copy
+import warnings
 from collections.abc import Callable
 from dataclasses import fields
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
+from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.policies import BasePolicy
-from stable_baselines3.common.type_aliases import GymEnv, MaybeCallback, TrainFreq
+from stable_baselines3.common.type_aliases import (
+    GymEnv,
+    MaybeCallback,
+    TensorDict,
+    TrainFreq,
+)
 from stable_baselines3.common.utils import FloatSchedule
 
 from ..batch import Batch
@@ -23,10 +30,11 @@ from ..metric import Metric, UnconditionalMetric
 from ..train_state import Info
 from ..trilevel import ModelBasedUpdate
 from .acting import LearnedPolicy
+from .checked import with_final
 from .config import AgentConfig, Preset, configure
 from .finite import check_losses
 from .learner import Learner
-from .policies import policy_for
+from .policies import check_policy_kwargs, policy_for
 from .reading import ReadableAlgorithm
 from .replay import TransitionBuffer
 from .rounds import check_rounds, fewest_updates
@@ -82,6 +90,7 @@ class ModelBasedAlgorithm(ReadableAlgorithm):
     replay_buffer: TransitionBuffer
     learner: Learner
     compile: Compile
+    learning_rate_decay: float
     normalize_observations: bool
     independent_batches: bool = False
 
@@ -103,6 +112,8 @@ class ModelBasedAlgorithm(ReadableAlgorithm):
         **hyperparameters: Any,
     ) -> None:
         config = configure(self.config_class, preset, hyperparameters)
+        if env is None and _init_setup_model:
+            raise ValueError("There is no environment: pass one, or the id of a registered one.")
         super().__init__(
             policy,
             env,  # type: ignore[arg-type]  # None while loading, as in SB3's own agents
@@ -124,7 +135,9 @@ class ModelBasedAlgorithm(ReadableAlgorithm):
         self.saved_by = type(self).__name__  # in a checkpoint, the class that wrote it
         self._info: Info = {}
         # Told what is about to take long; whoever shows progress otherwise replaces it.
-        self.announce: Callable[[str], None] = print if verbose >= 1 else lambda message: None
+        self.announce: Callable[[str], None] = lambda message: (
+            print(message) if self.verbose >= 1 else None
+        )
         if _init_setup_model:
             self._setup_model()
 
@@ -141,11 +154,12 @@ class ModelBasedAlgorithm(ReadableAlgorithm):
         config, policy_kwargs, action_space = self.config, self.policy_kwargs, self.action_space
         if self.policy_class is LearnedPolicy:
             self.policy_class = policy_for(action_space)
+        check_policy_kwargs(self.policy_class, policy_kwargs)
         self.policy_kwargs = {**self.policy_class.settings(config), **policy_kwargs}
         random_actions = copy.deepcopy(action_space)
         super()._setup_model()
         assert isinstance(self.train_freq, TrainFreq)
-        check_rounds(self.train_freq, self.n_envs)
+        check_rounds(self.train_freq, self.gradient_steps, self.n_envs)
         self.replay_buffer.check_batch(config.batch_size)
         # Kept as given, so that a configuration changed at loading is not overruled.
         self.policy_kwargs = policy_kwargs
@@ -153,15 +167,20 @@ class ModelBasedAlgorithm(ReadableAlgorithm):
             # A loaded agent goes on where Stable-Baselines3 has just seeded its actions anew.
             self.action_space = random_actions
         self.dimension_names = tuple(self.dimension_names) or self._find_dimension_names()
-        # One seed, and a stream of its own for each purpose.
-        learning, acting = np.random.SeedSequence(self.seed).generate_state(2)
-        self.policy.generator.manual_seed(int(acting))
-        self.learner = Learner(
-            self._make_update(),
-            torch.Generator().manual_seed(int(learning)),
-            self.device,
-        )
+        self.learner = Learner(self._make_update(), self._seed_streams(self.seed), self.device)
         self._show_to_policy()
+
+    def _seed_streams(self, seed: int | None) -> torch.Generator:
+        """One seed, and a stream of its own for each purpose: acting, and learning's, returned."""
+        learning, acting = np.random.SeedSequence(seed).generate_state(2)
+        self.policy.generator.manual_seed(int(acting))
+        return torch.Generator().manual_seed(int(learning))
+
+    def set_random_seed(self, seed: int | None = None) -> None:
+        """Begin all random streams anew; as in Stable-Baselines3, nothing if there is no seed."""
+        super().set_random_seed(seed)
+        if seed is not None and hasattr(self, "learner"):  # not while it is being set up
+            self.learner.generator = self._seed_streams(seed)
 
     def _find_dimension_names(self) -> tuple[str, ...]:
         own = None
@@ -196,7 +215,16 @@ class ModelBasedAlgorithm(ReadableAlgorithm):
         return UnconditionalMetric(Diagonal(num_dimensions))
 
     def train(self, gradient_steps: int, batch_size: int) -> None:
-        """Do some updates on batches from the replay buffer."""
+        """Do some updates on batches from the replay buffer.
+
+        Raises:
+            ValueError: if there is no experience to draw them from.
+        """
+        if self.replay_buffer.size() == 0:
+            raise ValueError(
+                f"This {type(self).__name__} has no experience to train on: let it learn, or give "
+                "it some with load_replay_buffer first."
+            )
         for _ in range(gradient_steps):
             if self._n_updates % RENEWAL_INTERVAL == 0:
                 self._renew()
@@ -242,10 +270,19 @@ class ModelBasedAlgorithm(ReadableAlgorithm):
         """Let the policy act on what was learned."""
         self.policy.show(self.learner.state)
 
-    def _store_transition(self, *args: Any, **kwargs: Any) -> None:
-        super()._store_transition(*args, **kwargs)
-        assert isinstance(self._last_obs, np.ndarray)
-        self.learner.observe(self._last_obs)
+    def _store_transition(
+        self,
+        replay_buffer: ReplayBuffer,
+        buffer_action: np.ndarray,
+        new_obs: np.ndarray | dict[str, np.ndarray],
+        reward: np.ndarray,
+        dones: np.ndarray,
+        infos: list[dict[str, Any]],
+    ) -> None:
+        super()._store_transition(replay_buffer, buffer_action, new_obs, reward, dones, infos)
+        assert isinstance(new_obs, np.ndarray)
+        # What moves in the last step only, such as a flag of failure, has to be predicted too.
+        self.learner.observe(with_final(new_obs, infos))
 
     def dump_logs(self) -> None:
         """Log the last update's scalars and the metric's weights beside SB3's own values."""
@@ -278,6 +315,9 @@ class ModelBasedAlgorithm(ReadableAlgorithm):
     ) -> Self:
         """Learn for a number of environment steps; as in Stable-Baselines3.
 
+        A learning rate that falls does so towards the end of these steps, and after more of them
+        (`reset_num_timesteps=False`) again: who trains in pieces passes `learning_rate_decay=0`.
+
         Raises:
             FloatingPointError: if an observation, reward or loss is not finite.
             ValueError: if the number of steps is not positive, or there is no environment.
@@ -288,6 +328,13 @@ class ModelBasedAlgorithm(ReadableAlgorithm):
             )
         if total_timesteps < 1:
             raise ValueError(f"total_timesteps must be positive; got {total_timesteps}.")
+        ended = 0 < self._total_timesteps <= self.num_timesteps
+        if ended and not reset_num_timesteps and self.learning_rate_decay > 0:
+            warnings.warn(
+                "The learning rate has fallen at the end of the steps before, and falls again at "
+                "the end of these: pass learning_rate_decay=0 to train in pieces.",
+                stacklevel=2,
+            )
         if should_compile(self.compile, self._updates_to_compile(total_timesteps)):
             announce = print if progress_bar else self.announce
             self.learner.compile(lambda: announce("compiling (a minute)"))
@@ -311,12 +358,25 @@ class ModelBasedAlgorithm(ReadableAlgorithm):
         config = configure(cls.config_class, "default", chosen)
         return given | {name: getattr(config, name) for name in chosen}
 
-    def set_parameters(self, *args: Any, **kwargs: Any) -> None:
+    def set_parameters(
+        self,
+        load_path_or_dict: str | TensorDict,
+        exact_match: bool = True,
+        device: torch.device | str = "auto",
+    ) -> None:
         """Put saved parameters in place; as in Stable-Baselines3.
 
         The policy then acts as these hyperparameters see, whatever those it was saved with saw.
+
+        Raises:
+            ValueError: if they are those of another agent, or leave the learner out.
         """
-        super().set_parameters(*args, **kwargs)
+        if isinstance(load_path_or_dict, dict) and "learner" not in load_path_or_dict:
+            raise ValueError(
+                'The policy acts by what its learner has learned: give "learner" too, as '
+                "get_parameters returns it."
+            )
+        super().set_parameters(load_path_or_dict, exact_match, device)
         self._show_to_policy()
 
     def _excluded_save_params(self) -> list[str]:

@@ -45,7 +45,8 @@ class WeightsCallback(BaseCallback):
     def _on_rollout_start(self) -> None:
         # Not in `_on_step`, which comes before the update that belongs to the step.
         if self.num_timesteps >= self._due and not self.model.lacks_experience:
-            self._due += self._interval
+            while self._due <= self.num_timesteps:
+                self._due += self._interval
             self._record()
 
     def _on_step(self) -> bool:

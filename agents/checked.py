@@ -5,6 +5,7 @@ environment with whatever error comes first.
 """
 
 import io
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -63,13 +64,9 @@ class CheckedAlgorithm(OffPolicyAlgorithm):
         )
         check_arrays(seen, paid, self._shape_of_observations, self.num_timesteps)
         assert isinstance(seen, np.ndarray)
-        # Where an episode ended, what `new_obs` holds is the first observation of the next.
-        ends = [i["terminal_observation"] for i in infos if "terminal_observation" in i]
-        if ends:
-            for end in ends:
-                check_observation(end, seen.shape[1:], self.num_timesteps)
-            seen = np.concatenate([seen, ends])
-        check_experience(seen, paid, self.dimension_names, self.num_timesteps)
+        for end in final_observations(infos):
+            check_observation(end, seen.shape[1:], self.num_timesteps)
+        check_experience(with_final(seen, infos), paid, self.dimension_names, self.num_timesteps)
         super()._store_transition(replay_buffer, buffer_action, new_obs, reward, dones, infos)
 
     @property
@@ -158,7 +155,7 @@ class CheckedAlgorithm(OffPolicyAlgorithm):
             check_spaces(env.observation_space, env.action_space)
         options = (env, device, custom_objects, print_system_info, force_reset)
         try:
-            return super().load(path, *options, **settings)
+            agent = super().load(path, *options, **settings)
         except (FileNotFoundError, PermissionError):
             raise
         except Exception as error:  # a damaged file can end in any of them
@@ -170,3 +167,17 @@ class CheckedAlgorithm(OffPolicyAlgorithm):
                 f"{without}check that the file is whole, and load it with the class it was saved "
                 "by and an environment of the same spaces."
             ) from error
+        if settings.get("seed") is not None:  # else the saved streams go on
+            agent.set_random_seed(settings["seed"])
+        return agent
+
+
+def final_observations(infos: Sequence[Mapping[str, Any]]) -> list[np.ndarray]:
+    """Of the episodes that ended, each of shape (n,): a `VecEnv` returns the next one's first."""
+    return [info["terminal_observation"] for info in infos if "terminal_observation" in info]
+
+
+def with_final(observations: np.ndarray, infos: Sequence[Mapping[str, Any]]) -> np.ndarray:
+    """What a `VecEnv` returned, (N, n), and below it the final observations of episodes."""
+    ends = final_observations(infos)
+    return np.concatenate([observations, ends]) if ends else observations

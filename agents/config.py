@@ -27,11 +27,11 @@ EXPECTED: Mapping[Any, tuple[Callable[[Any], bool], str]] = {
         "a finite number",
     ),
     tuple[int, ...]: (
-        lambda value: _are_sizes(value),
+        lambda value: are_sizes(value),
         "positive whole numbers, one for each layer",
     ),
     tuple[int, ...] | None: (
-        lambda value: value is None or _are_sizes(value),
+        lambda value: value is None or are_sizes(value),
         "None, or positive whole numbers, one a layer",
     ),
     float | None: (
@@ -50,7 +50,8 @@ EXPECTED: Mapping[Any, tuple[Callable[[Any], bool], str]] = {
 """What a value of each annotated type must be, and how to say so."""
 
 
-def _are_sizes(value: Any) -> bool:
+def are_sizes(value: Any) -> bool:
+    """Whether it is a tuple of positive whole numbers."""
     return isinstance(value, tuple) and all(type(v) is int and v > 0 for v in value)
 
 
@@ -132,6 +133,11 @@ class AgentConfig:
     is long enough to repay it."""
 
     def __post_init__(self) -> None:
+        if callable(self.learning_rate):
+            raise ValueError(
+                "learning_rate must be a number, not a schedule: let it fall by "
+                "learning_rate_decay and learning_rate_decay_start."
+            )
         for name, kind in get_type_hints(type(self)).items():
             object.__setattr__(self, name, _plain(getattr(self, name)))
             if kind in EXPECTED:
@@ -256,7 +262,9 @@ class TaskMetConfig(AgentConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._require("hypergradient", callable(self.hypergradient), "an estimator's object")
+        is_estimator = callable(self.hypergradient) and not isinstance(self.hypergradient, type)
+        what = "an estimator's object, such as ImplicitGradient()"
+        self._require("hypergradient", is_estimator, what)
         self._require("metric", self.metric in ("diagonal", "full"), "'diagonal' or 'full'")
         bounded = self.largest_weight is None or self.largest_weight >= 1
         self._require("largest_weight", bounded, "at least 1, or None")
@@ -307,5 +315,6 @@ def configure(
                 f"{config_class.__name__} has no hyperparameter {name!r}."
                 f"{did_you_mean(name, names)}"
             )
-    chosen = PUBLISHED[config_class] if preset == "published" else {}
+    known = next((c for c in config_class.__mro__ if c in PUBLISHED), None)
+    chosen = PUBLISHED[known] if preset == "published" and known is not None else {}
     return config_class(**{**chosen, **hyperparameters})

@@ -45,22 +45,27 @@ class Learner:
         self._fit: Callable[..., tuple[TrainState, Info]] = update.fit
         self.generator = generator
         self.state = _map(lambda tensor: tensor.to(device), update.init(generator, dtype))
-        self._observed = RunningMeanStd(shape=(update.model.num_observations,))
+        # By default it begins with a variance of one, a floor under all that is small.
+        self._observed = RunningMeanStd(epsilon=0.0, shape=(update.model.num_observations,))
 
     def observe(self, observations: np.ndarray) -> None:
         """Count observations of shape (N, n) in the running mean and variance."""
         if len(observations) == 1:  # its own mean, at half of the cost
             self._observed.update_from_moments(observations[0], np.zeros(()), 1)
         else:
-            self._observed.update(observations)
+            self._observed.update(observations.astype(np.float64))
 
     @property
     def observed_std(self) -> np.ndarray | None:
-        """Standard deviation of each dimension so far, shape (n,); None if too few were seen."""
+        """Standard deviation of each dimension so far, shape (n,); None if too few were seen.
+
+        One for a dimension that has not moved, by more than its type rounds: it has no unit yet.
+        """
         if self._observed.count < FEWEST_OBSERVED:
             return None
-        std: np.ndarray = np.sqrt(self._observed.var + 1e-8)
-        return std
+        std: np.ndarray = np.sqrt(self._observed.var)
+        rounding = np.finfo(np.float32).eps * np.abs(self._observed.mean)
+        return np.where(std > rounding, std, 1.0)
 
     def renew_normalizer(self) -> None:
         """Let what has been observed so far decide the units of observations, if it is enough."""
@@ -121,10 +126,16 @@ class Learner:
     def load_state_dict(self, state_dict: Mapping[str, Tensor], strict: bool = True) -> None:
         """Put saved tensors in place.
 
+        Args:
+            state_dict: the tensors by name.
+            strict: whether all have to be there; otherwise what is missing stays as it is.
+
         Raises:
             ValueError: if names or shapes are those of another agent or environment.
         """
         expected = self.state_dict()
+        if not strict:
+            state_dict = expected | dict(state_dict)
         for name, tensor in expected.items():
             found = state_dict.get(name)
             if found is None or found.shape != tensor.shape:

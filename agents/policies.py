@@ -1,17 +1,20 @@
 """How each kind of action is chosen: the policy objects that Stable-Baselines3 asks for."""
 
+import inspect
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import torch
 from gymnasium import spaces
+from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import Schedule
 from torch import Tensor
 
 from ..mlp import MLP
 from ..train_state import TrainState
 from .acting import LearnedPolicy
-from .config import AgentConfig
+from .config import AgentConfig, are_sizes
 from .sac import LOG_STD_RANGE, SoftActorCritic
 from .soft_q import SoftQ
 
@@ -158,3 +161,25 @@ POLICIES: dict[type[spaces.Space[Any]], type[LearnedPolicy]] = {
 def policy_for(action_space: spaces.Space[Any]) -> type[LearnedPolicy]:
     """What `"MlpPolicy"` means for an action space that `check_spaces` lets pass."""
     return next(policy for kind, policy in POLICIES.items() if isinstance(action_space, kind))
+
+
+def check_policy_kwargs(policy: type[BasePolicy], kwargs: Mapping[str, Any]) -> None:
+    """Refuse keywords that a policy does not take.
+
+    Raises:
+        TypeError: for a keyword that it has not.
+        ValueError: for layers that are not sizes.
+    """
+    own = list(inspect.signature(policy).parameters.values())[3:]  # after the spaces and the rate
+    unknown = [name for name in kwargs if name not in {parameter.name for parameter in own}]
+    if unknown and not any(parameter.kind is parameter.VAR_KEYWORD for parameter in own):
+        raise TypeError(
+            f"{policy.__name__} has no {unknown[0]!r} for policy_kwargs to set: it takes "
+            f"{', '.join(parameter.name for parameter in own)}."
+        )
+    sizes = kwargs.get("net_arch", ())
+    if not (isinstance(sizes, tuple | list) and are_sizes(tuple(sizes))):
+        raise ValueError(
+            "net_arch must be positive whole numbers, one for each hidden layer of actor and "
+            f"critics alike; got {sizes!r}."
+        )

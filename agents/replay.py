@@ -42,8 +42,10 @@ class TransitionBuffer(ReplayBuffer):
                 "TransitionBuffer keeps both observations of a transition side by side; "
                 "leave optimize_memory_usage=False."
             )
-        # The base class's arrays stay empty: its size is set after it has made them.
+        # The base class's arrays are not used: better none than some that hold nothing.
         super().__init__(n_envs, observation_space, action_space, device, n_envs)
+        del self.observations, self.next_observations, self.actions, self.rewards, self.dones
+        del self.timeouts
         self.buffer_size = max(buffer_size // n_envs, 1)
         if isinstance(action_space, spaces.Discrete):
             self.action_size, self._noise_size = int(action_space.n), 0
@@ -73,7 +75,8 @@ class TransitionBuffer(ReplayBuffer):
             done: whether the episode ended, shape (n_envs,).
             infos: of each environment; `TimeLimit.truncated` says that it did not terminate.
         """
-        truncated = np.array([info.get("TimeLimit.truncated", False) for info in infos])
+        # An environment may return its flags as integers, whose complements are all true.
+        truncated = np.array([info.get("TimeLimit.truncated", False) for info in infos], bool)
         terminated = np.logical_and(done, ~truncated)
         # NumPy writes a few numbers several times faster than torch does.
         row = self._rows[self.pos].numpy()

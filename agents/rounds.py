@@ -1,19 +1,27 @@
 """Rounds of steps and updates, as Stable-Baselines3's `train_freq` and `gradient_steps` say."""
 
+import numpy as np
 from stable_baselines3.common.type_aliases import TrainFreq, TrainFrequencyUnit
 from stable_baselines3.common.vec_env import VecEnv
 
 
-def check_rounds(train_freq: TrainFreq, n_envs: int) -> None:
+def check_rounds(train_freq: TrainFreq, gradient_steps: int, n_envs: int) -> None:
     """Refuse rounds that Stable-Baselines3 would stop at while learning.
 
     Args:
         train_freq: steps or episodes between two rounds of updates.
+        gradient_steps: updates in a round; −1 for as many as steps.
         n_envs: environments that step at a time.
 
     Raises:
-        ValueError: if a round has no step, or ends with episodes of several environments.
+        ValueError: if a round has no step, or ends with episodes of several environments, or its
+            updates cannot be counted.
     """
+    if not isinstance(gradient_steps, int | np.integer) or gradient_steps < -1:
+        raise ValueError(
+            "gradient_steps must be a whole number of updates, or -1 for as many as steps; got "
+            f"{gradient_steps!r}."
+        )
     if train_freq.frequency < 1:
         raise ValueError(
             f"train_freq must be at least 1; got {train_freq.frequency}: collect one step or "

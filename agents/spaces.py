@@ -8,7 +8,9 @@ from gymnasium import spaces
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
+from ..dimension_names import dimension_names
 from ..returned import REAL, check_observation, check_reward
+from .finite import check_experience
 
 
 def check_spaces(observation_space: spaces.Space[Any], action_space: spaces.Space[Any]) -> None:
@@ -44,13 +46,28 @@ def check_spaces(observation_space: spaces.Space[Any], action_space: spaces.Spac
 
 
 class CheckedEnv(gym.Wrapper[Any, Any, Any, Any]):
-    """Refuses observations and rewards that are not what the spaces promise."""
+    """Refuses observations and rewards that are not what the spaces promise.
+
+    All other attributes are the environment's, to be read and to be set: who made a `DummyVecEnv`
+    of it knows nothing of this wrapper.
+    """
 
     def __init__(self, env: gym.Env[Any, Any]) -> None:
         super().__init__(env)
         assert isinstance(env.observation_space, spaces.Box)
         self._shape = env.observation_space.shape
         self._steps = 0
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "env" or name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(self.env, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "env" or name.startswith("_") or hasattr(type(self), name):
+            super().__setattr__(name, value)
+        else:
+            setattr(self.env, name, value)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -68,6 +85,8 @@ class CheckedEnv(gym.Wrapper[Any, Any, Any, Any]):
         """Take a step.
 
         Raises:
+            FloatingPointError: if the last observation of an episode is not finite, which
+                `VecNormalize` would clip.
             ValueError: if the observation is not of the space's shape, or not of real numbers, or
                 the reward is not a real number.
         """
@@ -75,7 +94,15 @@ class CheckedEnv(gym.Wrapper[Any, Any, Any, Any]):
         observation, reward, terminated, truncated, info = self.env.step(action)
         check_observation(observation, self._shape, self._steps)
         check_reward(reward, self._steps)
+        if terminated or truncated:
+            last = np.asarray(observation)[None]
+            check_experience(last, np.zeros(0), self._dimension_names(), self._steps)
         return observation, reward, terminated, truncated, info
+
+    def _dimension_names(self) -> tuple[str, ...]:
+        known = self.env.has_wrapper_attr("dimension_names")
+        own = self.env.get_wrapper_attr("dimension_names") if known else None
+        return dimension_names(own, self._shape[0])
 
 
 def check_each(env: VecEnv) -> None:

@@ -2,9 +2,10 @@
 
 `ModelBasedUpdate` is the frame that all agents share: a step on the model, a step on the critic
 in that model and on its policy, and a step that the task asks for. What an agent does otherwise
-than maximum likelihood it says by overriding `fit_model` or `learn_from_task`; `TaskMetUpdate`
-does the latter, with the metric. An update is a pure function of tensors: no hidden state, no
-autograd tape, no decision that depends on a number.
+than maximum likelihood it says by overriding one of its steps, such as `fit_model`, `weigh`,
+`critic_targets` or `learn_from_task`; `TaskMetUpdate` does the last, with the metric. An
+update is a pure function of tensors: no hidden state, no autograd tape, no decision that depends on
+a number.
 """
 
 from dataclasses import dataclass, field

@@ -4,6 +4,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
+from stable_baselines3.common.callbacks import BaseCallback
 
 import mbrl_taskmet  # noqa: F401  (registers the environments)
 from mbrl_taskmet.agents import AGENTS, TaskMet
@@ -25,6 +26,25 @@ def tensors(tree, path=""):
     if isinstance(tree, dict):
         return {k: v for name in tree for k, v in tensors(tree[name], f"{path}/{name}").items()}
     return {path: torch.as_tensor(tree).clone()}
+
+
+class Seen(BaseCallback):
+    """Notes what is observed, the last observations of episodes too."""
+
+    def __init__(self):
+        super().__init__()
+        self.observations = []
+
+    def _on_step(self):
+        ends = [i["terminal_observation"] for i in self.locals["infos"] if self.locals["dones"][0]]
+        self.observations += [*self.locals["new_obs"].copy(), *ends]
+        return True
+
+
+@pytest.fixture
+def seen():
+    """A callback that notes the observations of one environment."""
+    return Seen()
 
 
 @pytest.fixture(params=AGENTS.values(), ids=AGENTS.keys())

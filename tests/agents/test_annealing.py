@@ -1,6 +1,7 @@
 """The critic's step size over training."""
 
 import csv
+import warnings
 
 import pytest
 from stable_baselines3.common.callbacks import BaseCallback
@@ -64,3 +65,22 @@ def test_the_rate_is_logged_as_in_stable_baselines3(make_agent, tmp_path):
     for row in rows:
         left = 1 - float(row["time/total_timesteps"]) / 200
         assert float(row["train/learning_rate"]) == pytest.approx(0.01 * left)
+
+
+def test_training_in_pieces_is_warned_of_a_rate_that_has_fallen(make_agent, tmp_path):
+    agent = make_agent(TaskMet)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        agent.learn(60)
+        agent.learn(60)  # anew
+        make_agent(MLE).learn(60).learn(60, reset_num_timesteps=False)
+        stopped = make_agent(TaskMet)
+        stopped.learn(100, callback=lambda local, _: local["self"].num_timesteps < 60)
+        stopped.learn(40, reset_num_timesteps=False)  # what was left
+    with pytest.warns(UserWarning, match="pass learning_rate_decay=0 to train in pieces"):
+        agent.learn(60, reset_num_timesteps=False)
+
+
+def test_a_schedule_is_refused_with_what_there_is_instead(make_agent):
+    with pytest.raises(ValueError, match="not a schedule: let it fall by learning_rate_decay"):
+        make_agent(MLE, learning_rate=lambda progress: 1e-3 * progress)

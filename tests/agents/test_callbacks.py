@@ -244,3 +244,24 @@ def test_what_is_not_finite_in_an_evaluation_stops_the_run_and_says_where(
     callback = EvaluationCallback(env, tmp_path / "evaluations.csv", interval=60)
     with pytest.raises(FloatingPointError, match=rf"^In the evaluation after 60 .*{sentence}"):
         make_agent(MLE).learn(100, callback=callback)
+
+
+def test_intervals_that_one_round_took_together_are_not_made_up_for(make_agent, tmp_path):
+    """Updates wait for an episode of 130 steps, and then for short ones."""
+    lengths = iter([130, *[10] * 20])
+
+    class Episodes(gym.Wrapper):
+        def reset(self, **options):
+            self.left = next(lengths)
+            return self.env.reset(**options)
+
+        def step(self, action):
+            self.left -= 1
+            observation, reward, *_ = self.env.step(self.env.action_space.sample() * 0)
+            return observation, reward, False, self.left == 0, {}
+
+    env = Episodes(gym.make("Pendulum-v1").unwrapped)
+    agent = make_agent(MLE, env, train_freq=(1, "episode"), learning_starts=0)
+    agent.learn(200, callback=WeightsCallback(tmp_path / "weights.csv", 20))
+    rows = [int(row["timesteps"]) for row in read(tmp_path / "weights.csv")]
+    assert rows == [0, 130, 140, 160, 180, 200]

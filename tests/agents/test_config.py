@@ -2,9 +2,11 @@
 
 import inspect
 import json
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
+import torch
 from stable_baselines3.common.env_util import make_vec_env
 
 from mbrl_taskmet import MLE, Predictability, TaskMet, relevance
@@ -150,6 +152,7 @@ def test_an_unknown_preset_is_refused_with_those_there_are(agent_class, make_age
         ("metric_warmup", -1),
         *[("largest_weight", value) for value in (0.5, -1, "5", True, float("inf"))],
         *[("relevance", value) for value in (None, "none", CriticSensitivity)],
+        *[("hypergradient", value) for value in (None, ImplicitGradient)],
         *[("input_scale", value) for value in (0, -1)],
     ],
 )  # fmt: skip
@@ -261,3 +264,32 @@ def test_a_batch_that_memory_cannot_hold_is_refused_at_once(make_agent):
     for batch_size in (10**15, 10**25):
         with pytest.raises(MemoryError, match=f"^batch_size {batch_size} does not fit"):
             make_agent(MLE, batch_size=batch_size)
+
+
+@pytest.mark.parametrize("gradient_steps", [1.5, "1", -2, None])
+def test_updates_that_cannot_be_counted_are_refused(make_agent, gradient_steps):
+    with pytest.raises(ValueError, match="gradient_steps must be a whole number") as error:
+        make_agent(MLE, gradient_steps=gradient_steps)
+    assert repr(gradient_steps) in one_sentence(error)
+
+
+@pytest.mark.parametrize("net_arch", [{"pi": [4], "qf": [4]}, 4, (0,), "44"], ids=str)
+def test_layers_that_are_no_sizes_are_refused(make_agent, net_arch):
+    with pytest.raises(ValueError, match="net_arch must be positive whole numbers") as error:
+        make_agent(MLE, policy_kwargs={"net_arch": net_arch})
+    one_sentence(error)
+
+
+def test_a_keyword_that_no_policy_has_is_refused_with_those_there_are(make_agent):
+    with pytest.raises(TypeError, match=r"no 'activation_fn' .*: it takes net_arch, ") as error:
+        make_agent(MLE, policy_kwargs={"activation_fn": torch.nn.ReLU})
+    one_sentence(error)
+
+
+def test_the_published_preset_is_that_of_a_configuration_derived_from_one_that_has_it():
+    @dataclass(frozen=True, kw_only=True)
+    class Own(TaskMetConfig):
+        extra: int = 1
+
+    found = configure(Own, "published", {"extra": 2})
+    assert (found.extra, found.learning_rate, found.metric_warmup) == (2, 3e-4, 5_000)

@@ -327,3 +327,58 @@ def test_updates_can_wait_for_whole_episodes(make_agent):
 def test_every_agent_is_a_stable_baselines_algorithm(agent_class):
     assert issubclass(agent_class, ModelBasedAlgorithm)
     assert agent_class.policy_aliases.keys() == {"MlpPolicy"}
+
+
+def test_part_of_the_parameters_can_be_set_and_the_rest_stays(make_agent, observations):
+    learned, fresh = make_agent(MLE).learn(120), make_agent(MLE, seed=1)
+    before = {k: v.clone() for k, v in fresh.learner.state_dict().items()}
+    part = {"critic": learned.learner.state_dict()["critic"]}
+    fresh.set_parameters({"learner": part}, exact_match=False)
+    for name, tensor in fresh.learner.state_dict().items():
+        assert torch.equal(tensor, part.get(name, before[name]))
+    with pytest.raises(ValueError, match="model is missing"):
+        fresh.set_parameters({"learner": part, "policy": fresh.policy.state_dict()})
+
+
+def test_parameters_of_the_policy_alone_are_refused(make_agent):
+    """It would be overwritten by what its learner has learned."""
+    agent = make_agent(MLE)
+    with pytest.raises(ValueError, match='give "learner" too'):
+        agent.set_parameters({"policy": agent.policy.state_dict()}, exact_match=False)
+
+
+def draws(agent, observations):
+    """What comes next of each random stream."""
+    actions = agent.predict(np.tile(observations, (9, 1)), deterministic=False)[0]
+    sampled = [agent.action_space.sample() for _ in range(50)]
+    return [*actions, *sampled, *torch.rand(9, generator=agent.learner.generator).tolist()]
+
+
+def test_a_seed_begins_all_streams_anew(make_agent, observations, tmp_path):
+    agent = make_agent(MLE, exploration_epsilon=1.0, seed=3).learn(120)
+    agent.save(tmp_path / "agent.zip")
+
+    def loaded(**options):
+        return draws(MLE.load(tmp_path / "agent.zip", **options), observations)
+
+    assert loaded() == loaded()  # those that were saved go on
+    assert loaded(seed=1) == loaded(seed=1)
+    assert len({tuple(found) for found in (loaded(), loaded(seed=1), loaded(seed=2))}) == 3
+    agent.set_random_seed(1)
+    assert draws(agent, observations) == loaded(seed=1)
+
+
+def test_an_agent_without_an_environment_and_training_without_experience_are_refused(make_agent):
+    with pytest.raises(ValueError, match="There is no environment: pass one"):
+        MLE("MlpPolicy", None)
+    with pytest.raises(ValueError, match="has no experience to train on: let it learn"):
+        make_agent(MLE).train(1, 16)
+
+
+def test_a_loaded_agent_is_as_talkative_as_it_is_told(make_agent, capsys, tmp_path):
+    make_agent(MLE).save(tmp_path / "agent.zip")
+    for verbose, said in ((0, ""), (1, "compiling\n")):
+        agent = MLE.load(tmp_path / "agent.zip", verbose=verbose)
+        capsys.readouterr()
+        agent.announce("compiling")
+        assert capsys.readouterr().out == said

@@ -6,11 +6,28 @@ import pytest
 import torch
 from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.monitor import Monitor
+from stable_baselines3.common.vec_env import DummyVecEnv
 
 from mbrl_taskmet import MLE, OMD, VEP, TaskMet, VaGraM
 from mbrl_taskmet.relevance import AllAlike
 
 independence = pytest.mark.parametrize("independent", [True, False])
+
+
+class Flagged(gym.Wrapper):
+    """CartPole with one more dimension, which says that it has fallen."""
+
+    def __init__(self):
+        super().__init__(gym.make("CartPole-v1"))
+        self.observation_space = gym.spaces.Box(-np.inf, np.inf, (5,), np.float32)
+
+    def reset(self, **options):
+        observation, info = self.env.reset(**options)
+        return np.append(observation, np.float32(0)), info
+
+    def step(self, action):
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        return np.append(observation, np.float32(terminated)), reward, terminated, truncated, info
 
 
 def watch(agent):
@@ -120,13 +137,48 @@ def test_a_metric_that_shuts_a_dimension_out_is_not_fitted_there(make_agent):
     assert last[:, 5].abs().max() < 1e-8 < last[:, 4].abs().max()
 
 
-def test_observations_are_normalised_by_what_was_observed(agent_class, make_agent):
+def test_observations_are_normalised_by_what_was_observed(agent_class, make_agent, seen):
     agent = make_agent(agent_class, "CartPole-v1")
-    seen = []
-    agent.learn(51, callback=lambda local, _: seen.append(local["new_obs"][0]) or True)
+    agent.learn(51, callback=seen)
     mean, scale = agent.learner.state.normalizer
-    np.testing.assert_allclose(mean, np.mean(seen, 0), atol=1e-4)
-    np.testing.assert_allclose(scale, 1 / np.std(seen, 0), rtol=1e-2)
+    np.testing.assert_allclose(mean, np.mean(seen.observations, 0), atol=1e-4)
+    np.testing.assert_allclose(scale, 1 / np.std(seen.observations, 0), rtol=1e-2)
+
+
+@pytest.mark.parametrize("num_envs", [1, 2])
+def test_last_observations_of_episodes_count_too(make_agent, num_envs):
+    """What moves only there is predicted all the same, and needs a unit."""
+    agent = make_agent(MLE, DummyVecEnv([Flagged] * num_envs)).learn(400)
+    terminations = agent.replay_buffer._rows[: agent.replay_buffer.size(), :, -1]
+    share = terminations.double().mean().item()
+    assert 0 < share < 0.1
+    deviation = (share * (1 - share)) ** 0.5
+    assert agent.learner.observed_std[-1] == pytest.approx(deviation, rel=0.1)
+    agent.learner.renew_normalizer()
+    assert agent.learner.state.normalizer.scale[-1].item() == pytest.approx(1 / deviation, rel=0.1)
+
+
+@pytest.mark.parametrize("num_envs", [1, 2])
+@pytest.mark.parametrize("unit", [1e-12, 1e-5, 1.0, 1e15])
+def test_units_are_those_of_what_was_observed_however_small_or_large(make_agent, unit, num_envs):
+    agent = make_agent(MLE)
+    observations = np.random.default_rng(0).normal(3, 1, (200, 6)).astype(np.float32)
+    for rows in np.split(observations * np.float32(unit), 200 // num_envs):
+        agent.learner.observe(rows)
+    np.testing.assert_allclose(agent.learner.observed_std, unit * observations.std(0), rtol=1e-5)
+
+
+@pytest.mark.parametrize("value", [0.0, 0.1, -1e6])
+def test_a_dimension_that_never_moved_keeps_its_unit(make_agent, value):
+    agent = make_agent(MLE)
+    observations = np.random.default_rng(0).normal(size=(100, 6)).astype(np.float32)
+    observations[:, 2] = value
+    for row in observations:
+        agent.learner.observe(row[None])
+    agent.learner.renew_normalizer()
+    mean, scale = agent.learner.state.normalizer
+    assert (mean[2], scale[2]) == (np.float32(value), 1)
+    assert (scale[[0, 1, 3, 4, 5]] != 1).all()
 
 
 def test_normalisation_can_be_left_out(agent_class, make_agent):
@@ -138,7 +190,7 @@ def test_normalisation_can_be_left_out(agent_class, make_agent):
 
 def test_units_of_the_observations_do_not_matter_if_they_are_normalised(make_agent, make_env):
     """To an agent that acts at random, whose experience is then the same but for them."""
-    units = np.array([1, 2, 4, 0.5, 0.25, 8], np.float32)
+    units = 2.0 ** np.array([0, 1, 2, -1, -20, 3], np.float32)
     space = gym.spaces.Box(-np.inf, np.inf, (6,), np.float32)
     env = gym.wrappers.TransformObservation(make_env(), lambda s: units * s, space)
     one, other = (make_agent(TaskMet, e, exploration_epsilon=1.0) for e in (make_env(), env))

@@ -113,12 +113,11 @@ def test_weights_per_unit_weigh_errors_as_the_agent_does(make_agent, normalize):
 
 
 @pytest.mark.parametrize("normalize", [True, False])
-def test_the_standard_deviation_is_that_of_what_was_observed(make_agent, normalize, tmp_path):
+def test_the_standard_deviation_is_that_of_what_was_observed(make_agent, seen, normalize, tmp_path):
     agent = make_agent(TaskMet, normalize_observations=normalize, relevance=AllAlike())
     assert agent.metric_weights().per_std is None  # nothing was observed yet
-    seen = []
-    agent.learn(150, callback=lambda local, _: seen.append(local["new_obs"][0].copy()) is None)
-    expected = agent.metric_weights().per_unit * np.var(seen, 0)
+    agent.learn(150, callback=seen)
+    expected = agent.metric_weights().per_unit * np.var(seen.observations, 0)
     np.testing.assert_allclose(agent.metric_weights().per_std, expected, rtol=1e-3)
     agent.save(tmp_path / "agent.zip")
     loaded = TaskMet.load(tmp_path / "agent.zip").metric_weights()

@@ -197,3 +197,24 @@ def test_memory_is_taken_only_as_rows_are_written():
     buffer.add(*step)
     assert resident() - before < 50e6
     assert len(experience(buffer)) == 1
+
+
+class Counted(Diary):
+    """Returns its flags as whole numbers."""
+
+    def step(self, action):
+        observation, reward, terminated, truncated, info = super().step(action)
+        return observation, reward, int(terminated), int(truncated), info
+
+
+def test_flags_of_any_type_say_the_same(make_agent):
+    """Of two environments that only truncate, at different times."""
+    agent = collect(make_agent, [Counted(0, truncates_at=5), Counted(1, truncates_at=7)], 80)
+    assert {row[-1] for row in experience(agent.replay_buffer)} == {0.0}
+
+
+def test_arrays_that_hold_nothing_are_not_there(make_agent):
+    """Stable-Baselines3's names, by which somebody might look for what happened."""
+    buffer = make_agent(MLE).replay_buffer
+    for name in ("observations", "next_observations", "actions", "rewards", "dones"):
+        assert not hasattr(buffer, name)

@@ -1,5 +1,7 @@
 """What a vectorised environment returns is refused where its spaces promise something else."""
 
+import copy
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -120,3 +122,22 @@ def test_infinity_is_found_before_normalising_clips_it(make_agent):
     env = VecNormalize(Foreign(DummyVecEnv([Room, Room]), change), training=False)
     with pytest.raises(FloatingPointError, match=r"observation inf in dimension 2 .* at step 10:"):
         make_agent(MLE, env).learn(80)
+
+
+def test_infinity_at_the_end_of_an_episode_is_found_before_it_is_clipped(make_agent):
+    last = Room(np.array([0, 0, np.inf], np.float32), after=10)
+    env = VecNormalize(DummyVecEnv([lambda: last]))
+    with pytest.raises(FloatingPointError, match=r"observation inf in dimension 2 .* at step 10:"):
+        make_agent(MLE, env).learn(80)
+
+
+def test_attributes_are_set_and_read_as_if_nothing_was_checked(make_agent):
+    rooms = [Room(), Room()]
+    env = DummyVecEnv([lambda: rooms[0], lambda: rooms[1]])
+    make_agent(MLE, env)
+    assert env.get_attr("steps") == [0, 0]
+    env.set_attr("steps", 7, 1)
+    assert [room.steps for room in rooms] == [0, 7]
+    assert env.get_attr("steps") == [env.envs[0].steps, env.envs[1].steps] == [0, 7]
+    assert copy.deepcopy(env).get_attr("steps") == [0, 7]
+    assert not env.has_attr("no_such_thing")
