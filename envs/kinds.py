@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..suggestion import did_you_mean
@@ -41,11 +42,32 @@ def make_process(kind: str | DistractorProcess[Any], **parameters: Any) -> Distr
         TypeError: if `kind` is neither a name nor a process, or has no such parameter.
         ValueError: if no kind has this name, or a parameter is out of range.
     """
+    return process_of(kind, parameters)
+
+
+def process_of(
+    kind: str | DistractorProcess[Any], parameters: Mapping[str, Any], besides: Iterable[str] = ()
+) -> DistractorProcess[Any]:
+    """Return the process of a kind, for a caller that takes arguments of its own beside the kind's.
+
+    Args:
+        kind: as for `make_process`.
+        parameters: the kind's own parameters.
+        besides: what else might have been meant by a parameter that the kind does not have.
+
+    Returns:
+        The process.
+
+    Raises:
+        TypeError: as `make_process`.
+        ValueError: as `make_process`.
+    """
     if isinstance(kind, DistractorProcess):
         if parameters:
             raise TypeError(
-                f"{kind} was given together with {sorted(parameters)}: "
-                "set these parameters where the process is made."
+                f"{kind} was given together with {sorted(parameters)}: set these parameters where "
+                "the process is made."
+                f"{''.join(did_you_mean(name, besides) for name in sorted(parameters))}"
             )
         return kind
     if not isinstance(kind, str):
@@ -64,7 +86,7 @@ def make_process(kind: str | DistractorProcess[Any], **parameters: Any) -> Distr
         if name not in accepted:
             raise TypeError(
                 f"Distractors of kind {kind!r} have no parameter {name!r}, theirs are "
-                f"{accepted}.{did_you_mean(name, accepted)} What is meant for the environment "
-                "itself goes through env_kwargs of make_noisy."
+                f"{accepted}.{did_you_mean(name, [*accepted, *besides])} What is meant for the "
+                "environment itself goes through env_kwargs of make_noisy or of a registered id."
             )
     return process(**parameters)

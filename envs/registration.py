@@ -41,6 +41,7 @@ def make_registered(
     num_distractors: int = 16,
     *,
     render_mode: str | None = None,
+    env_kwargs: Mapping[str, Any] | None = None,
     **distractors: Any,
 ) -> DistractorWrapper:
     """Entry point of the registered ids.
@@ -49,14 +50,19 @@ def make_registered(
         base_id: the environment that gets the distractors.
         num_distractors: number of distractor dimensions.
         render_mode: as in `gymnasium.make`.
+        env_kwargs: further arguments of the base, such as `{"g": 9.81}` of the pendulum.
         **distractors: other arguments of `DistractorWrapper`.
 
     Returns:
         The environment, without a time limit or checks: `gymnasium.make` adds those of the
         noisy id.
+
+    Raises:
+        TypeError: as `DistractorWrapper`.
+        ValueError: as `DistractorWrapper`, and if the base's constructor fails.
     """
-    base: gym.Env[FloatArray, Any] = gym.make(
-        base_id, max_episode_steps=-1, disable_env_checker=True, render_mode=render_mode
+    base = _make_base(
+        base_id, render_mode, env_kwargs or {}, max_episode_steps=-1, disable_env_checker=True
     )
     return DistractorWrapper(base, num_distractors, **distractors)
 
@@ -99,11 +105,21 @@ def make_noisy(
         >>> env.observation_space.shape
         (22,)
     """
-    arguments = dict(env_kwargs or {})
+    env = _make_base(env_id, render_mode, env_kwargs or {})
+    return DistractorWrapper(
+        env, num_distractors, kind, noise_std, permute, layout_seed, **parameters
+    )
+
+
+def _make_base(
+    env_id: str, render_mode: str | None, env_kwargs: Mapping[str, Any], **settings: Any
+) -> gym.Env[FloatArray, Any]:
+    """Make what gets the distractors, or say in a sentence why it cannot be made."""
+    arguments = {**settings, **env_kwargs}
     if render_mode is not None:  # which an environment need not know of
         arguments["render_mode"] = render_mode
     try:
-        env: gym.Env[FloatArray, Any] = gym.make(env_id, **arguments)
+        return gym.make(env_id, **arguments)
     except (gym.error.UnregisteredEnv, gym.error.DeprecatedEnv) as error:
         module, _, name = env_id.rpartition(":")
         by = f" by {module}" if module else ""
@@ -113,10 +129,8 @@ def make_noisy(
     except (gym.error.Error, ImportError, MemoryError):
         raise  # which say what is missing
     except Exception as error:  # whatever a constructor may raise
+        needs = "register an id with the arguments that it needs"
         raise ValueError(
             f"{env_id} cannot be made ({type(error).__name__}: {reason(error)}): repair its "
-            "constructor, or register an id with the arguments that it needs."
+            f"constructor, or {'correct env_kwargs' if env_kwargs else needs}."
         ) from error
-    return DistractorWrapper(
-        env, num_distractors, kind, noise_std, permute, layout_seed, **parameters
-    )

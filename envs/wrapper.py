@@ -10,7 +10,7 @@ from gymnasium.utils import RecordConstructorArgs
 from numpy.typing import ArrayLike, NDArray
 
 from ..returned import check_observation
-from .kinds import make_process
+from .kinds import process_of
 from .names import names_of
 from .process import DistractorProcess, FloatArray, Site
 from .validation import check_count, check_flag, check_non_negative
@@ -28,7 +28,8 @@ class DistractorWrapper(gym.Wrapper[FloatArray, Any, FloatArray, Any], RecordCon
     only where it draws from the shared generator itself, during a step or in a later reset
     without a seed, do its own draws differ from those it would make alone.
 
-    Wrap twice to mix kinds: names and mask then cover both.
+    Wrap twice to mix kinds: names and mask then cover both, `mixing` what the outer wrapper alone
+    mixes, so that a kind that mixes comes last.
 
     Where the kind turns real dimensions and distractors into one another (`"projected"`), every
     dimension is a mixture: it is named so, its bounds are infinite, and the mask, which is True
@@ -41,9 +42,9 @@ class DistractorWrapper(gym.Wrapper[FloatArray, Any, FloatArray, Any], RecordCon
         dimension_names: the names of the n + k dimensions.
         mixing: for evaluation only, like the mask: the matrix R by which observations are
             R (s, x), of the n dimensions s that are wrapped and the k distractors x, shape
-            (n + k, n + k), read-only; None where nothing is mixed.
+            (n + k, n + k), read-only; None where this wrapper mixes nothing.
         mixed_distractors: which of the columns of R are distractors, shape (n + k,), read-only;
-            None where nothing is mixed.
+            None where this wrapper mixes nothing.
 
     Example:
         >>> env = DistractorWrapper(gym.make("CartPole-v1"), 2, kind="sinusoid")
@@ -87,15 +88,14 @@ class DistractorWrapper(gym.Wrapper[FloatArray, Any, FloatArray, Any], RecordCon
             ValueError: if the observation space is unsuitable, no kind has this name, or a
                 number is out of range.
         """
-        RecordConstructorArgs.__init__(
-            self,
-            num_distractors=num_distractors,
-            kind=kind,
-            noise_std=noise_std,
-            permute=permute,
-            layout_seed=layout_seed,
-            **parameters,
-        )
+        arguments: dict[str, Any] = {
+            "num_distractors": num_distractors,
+            "kind": kind,
+            "noise_std": noise_std,
+            "permute": permute,
+            "layout_seed": layout_seed,
+        }
+        RecordConstructorArgs.__init__(self, **arguments, **parameters)
         super().__init__(env)
         check_count("num_distractors", num_distractors)
         check_non_negative("noise_std", noise_std)
@@ -106,7 +106,7 @@ class DistractorWrapper(gym.Wrapper[FloatArray, Any, FloatArray, Any], RecordCon
 
         # Two streams, so that neither the kind moves the places nor the places the kind.
         layout_rng, places_rng = np.random.default_rng(layout_seed).spawn(2)
-        self._process = make_process(kind, **parameters)
+        self._process = process_of(kind, parameters, besides=arguments)
         self._layout = self._process.layout(
             Site(int(num_distractors), float(noise_std), space, env.action_space), layout_rng
         )
@@ -152,23 +152,28 @@ class DistractorWrapper(gym.Wrapper[FloatArray, Any, FloatArray, Any], RecordCon
     ) -> tuple[FloatArray, dict[str, Any]]:
         """Start an episode; see `gymnasium.Env.reset`. Observations have shape (n + k,)."""
         observation, info = self.env.reset(seed=seed, options=options)
-        check_observation(observation, self._shape, self._steps)
-        self._state = self._process.start(self._layout, observation, self.np_random)
-        return self._observe(observation), info
+        real = self._receive(observation)
+        self._state = self._process.start(self._layout, real, self.np_random)
+        return self._observe(real), info
 
     def step(self, action: Any) -> tuple[FloatArray, SupportsFloat, bool, bool, dict[str, Any]]:
         """Take a step; see `gymnasium.Env.step`. Observations have shape (n + k,)."""
         self._steps += 1
         observation, reward, terminated, truncated, info = self.env.step(action)
-        check_observation(observation, self._shape, self._steps)
-        self._state = self._process.advance(
-            self._layout, self._state, action, observation, self.np_random
-        )
-        return self._observe(observation), reward, terminated, truncated, info
+        real = self._receive(observation)
+        self._state = self._process.advance(self._layout, self._state, action, real, self.np_random)
+        return self._observe(real), reward, terminated, truncated, info
 
-    def _observe(self, observation: FloatArray) -> FloatArray:
-        # Some environments return another type than their space's, such as integers.
-        real = np.asarray(observation, dtype=self.observation_space.dtype)
+    def _receive(self, observation: ArrayLike) -> FloatArray:
+        """Check what the wrapped environment returned and make it an array of its space's type.
+
+        Some environments return another, such as integers or a list.
+        """
+        check_observation(observation, self._shape, self._steps)
+        return np.asarray(observation, dtype=self.observation_space.dtype)
+
+    def _observe(self, real: FloatArray) -> FloatArray:
+        """Show the distractors of the present state beside the wrapped dimensions."""
         added = self._process.values(self._layout, self._state)
         if self._mixing is not None:
             mixed = self._mixing @ np.concatenate([real, added])

@@ -5,19 +5,21 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from rich.console import Console
 from rich.table import Table
 
+from mbrl_taskmet import benchmarks
 from mbrl_taskmet.benchmarks import decisions, loop, memory, populations, scaling, updates
 from mbrl_taskmet.benchmarks.figures import draw_scaling
+from mbrl_taskmet.cli.options import check_choices
 
 Part = Literal["update", "loop", "scaling", "memory", "population", "decision"]
 Row = dict[str, Any]
 
-REPORTED = Path("benchmarks/results")
-"""Where reported timings lie, in the repository."""
+REPORTED = Path(benchmarks.__file__).resolve().parent / "results"
+"""Where reported timings lie."""
 
 
 @dataclass(frozen=True)
@@ -29,11 +31,12 @@ class Benchmark:
     the training loop by its parts; the update as batch, width and distractors grow; the memory
     over 100,000 updates; populations; quadratic programmes beside cvxpylayers."""
 
-    num_distractors: tuple[int, ...] = (0, 16, 128, 512)
-    """Sizes, of update and loop."""
+    num_distractors: tuple[int, ...] | None = None
+    """Sizes, of update and loop; 0, 16, 128 and 512 if not given."""
 
     quick: bool = False
-    """Fewer repetitions, only 16 distractors, no compilation times and memory: four minutes."""
+    """Fewer repetitions and sizes of every part, at most 16 distractors, for update no compilation
+    times and memory: update and loop take four minutes."""
 
     json: bool = False
     """Print JSON instead of tables."""
@@ -44,18 +47,30 @@ class Benchmark:
 
     def run(self, console: Console) -> int:
         """Time and show."""
-        if self.quick and self.output is not None and self.output.resolve() == REPORTED.resolve():
-            raise ValueError(
-                "What is timed with --quick is not reported: choose another folder with --output."
-            )
+        self._check()
         results = {part: self._gather(part, *self._benchmark(part), console) for part in self.parts}
         if self.json:
             print(json.dumps(results, indent=2))
         return 0
 
+    def _check(self) -> None:
+        """Refuse what times nothing, or would be reported though it is quick."""
+        check_choices("part", self.parts, get_args(Part))
+        if self.num_distractors is not None:
+            if not self.num_distractors or min(self.num_distractors) < 0:
+                raise ValueError("--num-distractors must be one or more numbers from 0 up.")
+            if self.quick:
+                raise ValueError(
+                    "--quick has sizes of its own: leave out --quick or --num-distractors."
+                )
+        if self.quick and self.output is not None and self.output.resolve() == REPORTED:
+            raise ValueError(
+                "What is timed with --quick is not reported: choose another folder with --output."
+            )
+
     def _benchmark(self, part: Part) -> tuple[Sequence[str], Iterable[Row]]:
         """The columns of a part, and its rows as they are measured."""
-        sizes = (16,) if self.quick else self.num_distractors
+        sizes = self.num_distractors or ((16,) if self.quick else (0, 16, 128, 512))
         if part == "update":
             rounds = 5 if self.quick else 30
             update = updates.UpdateBenchmark(sizes, rounds, fresh=not self.quick)
@@ -64,14 +79,20 @@ class Benchmark:
             steps = 500 if self.quick else 2_000
             return loop.COLUMNS, loop.LoopBenchmark(num_distractors=sizes, steps=steps).run()
         if part == "scaling":
-            return scaling.COLUMNS, scaling.ScalingBenchmark().run()
+            growth = scaling.ScalingBenchmark()
+            if self.quick:
+                growth = scaling.ScalingBenchmark((64, 256), (32, 64), (0, 16), rounds=5)
+            return scaling.COLUMNS, growth.run()
         if part == "memory":
             number = 1_000 if self.quick else 100_000
             return memory.COLUMNS, memory.MemoryBenchmark(number).run()
         if part == "decision":
             stocks = (20,) if self.quick else (20, 50)
             return decisions.COLUMNS, decisions.DecisionBenchmark(stocks).run()
-        return populations.COLUMNS, populations.PopulationBenchmark().run()
+        population = populations.PopulationBenchmark()
+        if self.quick:
+            population = populations.PopulationBenchmark((16,), (1, 4), rounds=5)
+        return populations.COLUMNS, population.run()
 
     def _gather(
         self,

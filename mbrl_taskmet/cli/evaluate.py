@@ -1,6 +1,7 @@
 """`mbrl-taskmet evaluate`: the return of a trained agent."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,10 +12,12 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 from stable_baselines3.common.evaluation import evaluate_policy
+from stable_baselines3.common.vec_env import VecEnv
 
+from mbrl_taskmet.agents import ModelBasedAlgorithm
 from mbrl_taskmet.agents.finite import check_evaluation
 from mbrl_taskmet.cli.options import check_positive
-from mbrl_taskmet.runs.recording import record_episode
+from mbrl_taskmet.runs.recording import check_filmable, record_episode
 from mbrl_taskmet.runs.run_folder import RunFolder, RunFolderError, find_runs
 from mbrl_taskmet.runs.training import TrainingConfig
 
@@ -45,6 +48,9 @@ class Evaluate:
         torch.set_num_threads(1)
         # What can be refused is refused before the first episode.
         runs = [(run, _read(run)) for run in find_runs(self.run_folder)]
+        if self.video:
+            for environment in dict.fromkeys(config.environment for _, config in runs):
+                check_filmable(environment)
         results = [self._evaluate(run, config) for run, config in runs]
         if self.json:
             print(json.dumps(results, indent=2))
@@ -70,11 +76,22 @@ class Evaluate:
             record_episode(agent, config.environment, self.seed, run.film)
             result["video"] = str(run.film)
         env.seed(self.seed)  # loading has seeded it with the seed of training
-        returns, _ = evaluate_policy(
-            agent, env, self.episodes, callback=check_evaluation, return_episode_rewards=True
-        )
+        result["episode_returns"] = _returns(agent, env)
         env.close()
-        return result | {"episode_returns": returns}
+        return result
+
+
+def _returns(agent: ModelBasedAlgorithm, env: VecEnv) -> list[float]:
+    """The return of an episode in each environment, in their order: not that in which they end."""
+    returns = [0.0] * env.num_envs
+
+    def collect(local: Mapping[str, Any], others: Mapping[str, Any]) -> None:
+        check_evaluation(local, others)
+        if local["done"]:
+            returns[local["i"]] = local["info"]["episode"]["r"]
+
+    evaluate_policy(agent, env, env.num_envs, callback=collect)
+    return returns
 
 
 def _read(run: RunFolder) -> TrainingConfig:

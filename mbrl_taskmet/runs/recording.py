@@ -29,9 +29,11 @@ def record_episode(
         path: of the film, an MP4 file; an earlier one is replaced.
 
     Raises:
-        RecordingError: if the environment cannot be rendered here, or a package for it is missing.
+        RecordingError: if the environment offers no pictures or cannot be rendered here, or a
+            package for it is missing.
         OSError: if the file cannot be written.
     """
+    check_filmable(environment)
     # Elsewhere first, since `RecordVideo` chooses its own file name and warns of existing folders.
     with tempfile.TemporaryDirectory() as scratch:
         env = _camera(environment, Path(scratch) / "film")
@@ -44,6 +46,21 @@ def record_episode(
         env.close()  # type: ignore[no-untyped-call]  # which writes the file
         (film,) = (Path(scratch) / "film").iterdir()
         shutil.move(film, path)
+
+
+def check_filmable(environment: EnvironmentConfig) -> None:
+    """Refuse an environment that offers no pictures, whatever is installed.
+
+    Raises:
+        RecordingError: if it does not.
+    """
+    env = environment.make_one()
+    modes = env.metadata.get("render_modes") or ()
+    env.close()
+    if "rgb_array" not in modes:
+        raise RecordingError(
+            f'{environment.env} offers no render_mode "rgb_array": add one, or leave out --video.'
+        )
 
 
 def _camera(environment: EnvironmentConfig, folder: Path) -> RecordVideo:

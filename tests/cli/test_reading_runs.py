@@ -10,6 +10,7 @@ import matplotlib.image
 import numpy as np
 import pytest
 from gymnasium.envs.classic_control.cartpole import CartPoleEnv
+from gymnasium.envs.registration import EnvSpec
 from matplotlib.figure import Figure
 from moviepy import VideoFileClip
 
@@ -79,6 +80,17 @@ def test_returns_are_those_of_the_greedy_agent(cli, folder, seed):
     assert result["episode_returns"] == [total]
 
 
+def test_returns_are_in_the_order_of_the_episodes(cli, folder):
+    def returns(seed, episodes):
+        options = ("--seed", seed, "--episodes", episodes, "--json")
+        (result,) = json.loads(cli("evaluate", folder / "seed-3", *options)[1])
+        return result["episode_returns"]
+
+    together = returns(7, episodes=6)
+    assert together == [returns(seed, episodes=1)[0] for seed in range(7, 13)]
+    assert together != sorted(together)  # in which order the episodes end
+
+
 def test_a_film_shows_the_first_episode(cli, copied):
     options = ("--episodes", 1, "--seed", 7, "--json")
     plain, filmed = (
@@ -139,6 +151,28 @@ def test_an_environment_whose_renderer_fails_is_refused(cli, copied, monkeypatch
 
     monkeypatch.setattr(CartPoleEnv, "render", fail)
     not_filmed(cli("evaluate", copied / "seed-3", "--video"), "(no display here)")
+
+
+def test_an_environment_that_offers_no_pictures_is_refused_before_any_episode(
+    cli, copied, monkeypatch
+):
+    class Dark(gym.Env):
+        observation_space = gym.spaces.Box(-1, 1, (4,), np.float32)
+        action_space = gym.spaces.Discrete(2)
+
+        def __init__(self):
+            """Takes no render mode."""
+
+    monkeypatch.setitem(gym.registry, "Dark-v0", EnvSpec("Dark-v0", Dark))
+    config = json.loads((copied / "seed-4" / "config.json").read_text())
+    config["environment"]["env"] = "Dark-v0"
+    (copied / "seed-4" / "config.json").write_text(json.dumps(config))
+    monkeypatch.setattr(CartPoleEnv, "step", None)
+    assert cli("evaluate", copied, "--video") == (
+        2,
+        "",
+        'mbrl-taskmet: Dark-v0 offers no render_mode "rgb_array": add one, or leave out --video.\n',
+    )
 
 
 def test_weights_are_shown_as_a_table(cli, folder):

@@ -2,6 +2,7 @@
 
 import doctest
 import sys
+from functools import partial
 
 import gymnasium as gym
 import numpy as np
@@ -10,9 +11,10 @@ from gymnasium.envs.registration import EnvSpec
 from gymnasium.wrappers import TimeLimit
 from stable_baselines3.common.env_util import make_vec_env
 
-from mbrl_taskmet.envs import NOISY_IDS, DistractorWrapper, make_noisy
+from mbrl_taskmet.envs import NOISY_IDS, DistractorWrapper, Gaussian, make_noisy
 
 CART_POLE = "mbrl_taskmet/NoisyCartPole-v0"
+PENDULUM = "mbrl_taskmet/NoisyPendulum-v0"
 every_id = pytest.mark.parametrize("noisy_id", NOISY_IDS)
 
 
@@ -155,6 +157,22 @@ def test_any_registered_environment_can_be_made_noisy():
     np.testing.assert_array_equal(observation[3:], observation[[0, 1, 2, 0]])
 
 
+def test_a_registered_id_hands_arguments_to_its_base():
+    env = gym.make(PENDULUM, num_distractors=4, env_kwargs={"g": 1.0})
+    assert env.unwrapped.g == 1.0
+    expected = make_noisy("Pendulum-v1", 4, env_kwargs={"g": 1.0})
+    np.testing.assert_array_equal(trajectory(env), trajectory(expected))
+    for spec in (env.spec, EnvSpec.from_json(env.spec.to_json())):
+        assert gym.make(spec).unwrapped.g == 1.0
+
+
+@pytest.mark.parametrize("make", [partial(gym.make, PENDULUM), partial(make_noisy, "Pendulum-v1")])
+def test_an_argument_that_the_base_does_not_have_is_refused_in_a_sentence(make):
+    sentence = r"^Pendulum-v1 cannot be made \(TypeError: .*'gravity'.*or correct env_kwargs\."
+    with pytest.raises(ValueError, match=sentence):
+        make(num_distractors=2, env_kwargs={"gravity": 1.0})
+
+
 def test_made_noisy_environments_are_remade_from_their_spec():
     env = make_noisy("Acrobot-v1", 4, "action_echo", permute=True, relative_noise=0.2)
     np.testing.assert_array_equal(trajectory(gym.make(env.spec)), trajectory(env))
@@ -175,9 +193,29 @@ def test_unknown_ids_are_refused_with_the_nearest_known_one(env_id, sentence):
         make_noisy(env_id, 4)
 
 
-def test_an_unknown_argument_is_refused_by_name():
-    with pytest.raises(TypeError, match=r"kind 'gaussian' have no parameter 'noise', theirs are"):
-        gym.make(CART_POLE, noise=2.0)
+@pytest.mark.parametrize(
+    ("argument", "suggestion"),
+    [
+        ("num_distractor", r" Did you mean 'num_distractors'\?"),
+        ("noise", r" Did you mean 'noise_std'\?"),
+        ("premute", r" Did you mean 'permute'\?"),
+        ("shortest_perod", r" Did you mean 'shortest_period'\?"),
+        ("g", ""),
+    ],
+)
+@pytest.mark.parametrize(
+    "make", [partial(gym.make, CART_POLE), partial(make_noisy, "CartPole-v1", 2)]
+)
+def test_an_unknown_argument_is_refused_by_name_and_with_the_nearest(make, argument, suggestion):
+    known = r"\['shortest_period', 'longest_period'\]"
+    sentence = rf"no parameter '{argument}', theirs are {known}\.{suggestion} What is meant for the"
+    with pytest.raises(TypeError, match=sentence):
+        make(kind="sinusoid", **{argument: 2})
+
+
+def test_beside_a_process_an_unknown_argument_is_refused_with_the_nearest():
+    with pytest.raises(TypeError, match=r"\['num_distractor'\]: .* Did you mean 'num_distractors'"):
+        gym.make(CART_POLE, kind=Gaussian(), num_distractor=3)
 
 
 def test_the_example_in_the_documentation_is_true():

@@ -16,7 +16,7 @@ from gymnasium.wrappers import DtypeObservation, FlattenObservation, TimeAwareOb
 from stable_baselines3.common.env_checker import check_env as check_stable_baselines
 from stable_baselines3.common.vec_env import DummyVecEnv
 
-from mbrl_taskmet.envs import DISTRACTOR_KINDS, Autoregressive, DistractorWrapper
+from mbrl_taskmet.envs import DISTRACTOR_KINDS, Autoregressive, DistractorWrapper, Gaussian
 
 CART_POLE_NAMES = ["cart_position", "cart_velocity", "pole_angle", "pole_angular_velocity"]
 K = 5
@@ -197,6 +197,39 @@ def test_distractors_are_not_rounded_where_an_environment_returns_integers():
     observation = env.reset(seed=0)[0]
     assert observation.dtype == np.float32
     assert (observation[2:] % 1 != 0).all()
+
+
+@every_kind
+def test_observations_may_be_lists(kind):
+    class Lists(OwnSpace):
+        def reset(self, **arguments):
+            observation, info = super().reset(**arguments)
+            return observation.tolist(), info
+
+        def step(self, action):
+            observation, *rest = super().step(action)
+            return observation.tolist(), *rest
+
+    space = gym.spaces.Box(0, 1, (2,), np.float32)
+    lists, arrays = (DistractorWrapper(env(space), K, kind=kind) for env in (Lists, OwnSpace))
+    np.testing.assert_array_equal(rollout(lists), rollout(arrays))
+
+
+def test_a_process_is_given_observations_of_the_type_of_their_space():
+    given = []
+
+    class Watching(Gaussian):
+        def start(self, layout, observation, rng):
+            given.append(observation)
+            return super().start(layout, observation, rng)
+
+        def advance(self, layout, state, action, observation, rng):
+            given.append(observation)
+            return super().advance(layout, state, action, observation, rng)
+
+    box = gym.spaces.Box(0, 1, (2,), np.float32)
+    rollout(DistractorWrapper(OwnSpace(box), K, Watching()), steps=2)  # which returns integers
+    assert [observation.dtype for observation in given] == [np.float32] * 3
 
 
 @pytest.mark.parametrize(
