@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 from filelock import FileLock
 from rich.table import Table
 
+from ..reason import reason
 from ..runs.training import Job
 
 Row = dict[str, str]
@@ -70,6 +71,35 @@ class ResumableStudy(ABC, Generic[JobT]):
         """The runs that the results do not hold."""
         done = {self.key(row) for row in rows}
         return [run for run in self.runs() if self.key(self.labels(*run)) not in done]
+
+    def names(self, runs: Sequence[tuple[str, JobT]]) -> list[str]:
+        """A name for each of these runs: its variant, and in what else it differs from others."""
+        found = [{"variant": variant} | self.labels(variant, run) for variant, run in runs]
+        # The agent's class follows from the variant.
+        different = [
+            column
+            for column in self.columns
+            if column not in ("variant", "agent")
+            and len({str(labels.get(column, "")) for labels in found}) > 1
+        ]
+        parts = [[str(labels[column]) for column in ("variant", *different)] for labels in found]
+        return ["-".join(filter(None, part)).replace("/", "_") for part in parts]
+
+    def check_place(self, path: Path) -> None:
+        """Refuse a place where results could not be kept, before anything is trained.
+
+        Raises:
+            ValueError: if it cannot be written.
+        """
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(path.with_suffix(".lock")):
+                pass
+        except OSError as error:
+            raise ValueError(
+                f"Results cannot be kept in {path.parent} ({reason(error)}): choose another folder "
+                "with --results."
+            ) from error
 
     def read(self, path: Path) -> list[Row]:
         """The results so far: the rows of each run that they hold to its end.

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 import tyro
 from rich.console import Console
 
+from mbrl_taskmet import studies
 from mbrl_taskmet.cli.options import check_choices, check_positive, check_seeds
 from mbrl_taskmet.reason import with_type
 from mbrl_taskmet.runs.cluster import ray_cluster
@@ -24,8 +25,8 @@ from mbrl_taskmet.suggestion import did_you_mean
 EXECUTORS: Mapping[str, Executor] = {"local": local_processes, "ray": ray_cluster}
 """Where runs can be trained, by the option's value."""
 
-REPORTED = Path("studies/results")
-"""Where reported results lie, in the repository."""
+REPORTED = Path(studies.__file__).resolve().parent / "results"
+"""Where reported results lie."""
 
 FIRST_TUNING_SEED = 10
 """From which on seeds are not reported."""
@@ -38,10 +39,12 @@ class StudyCommand:
     Several commands may add to the same results; what two of them find missing is trained twice.
     """
 
-    name: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="NAME")]
-    """Of the study."""
+    name: Annotated[
+        tyro.conf.Positional[str],
+        tyro.conf.arg(metavar="NAME", help=f"Of the study: one of {', '.join(STUDIES)}."),
+    ]
 
-    results: Path = REPORTED
+    results: Path = Path("studies/results")
     """Folder of the results, `NAME.csv` and `NAME.png`."""
 
     seeds: tuple[int, ...] | None = None
@@ -49,7 +52,7 @@ class StudyCommand:
     of their own."""
 
     variants: tuple[str, ...] | None = None
-    """Only these of the study's variants."""
+    """Only these of the study's variants (`--variants ?` names them)."""
 
     num_distractors: tuple[int, ...] | None = None
     """Only these of the study's numbers of distractors."""
@@ -86,6 +89,8 @@ class StudyCommand:
         study = self.part_of(whole)
         path = self.results / f"{self.name}.csv"
         missing = [] if self.figure else study.missing(study.read(path))
+        if missing:
+            study.check_place(path)
         failures = self._train(study, missing, path, console) if missing else {}
         for folder, error in failures.items():
             console.print(f"{folder.name}: {with_type(error)}", style="red", markup=False)
@@ -103,10 +108,8 @@ class StudyCommand:
     ) -> dict[Path, Exception]:
         """Train these runs, of which the results are to keep the rows; what went wrong."""
         with tempfile.TemporaryDirectory() as scratch:
-            folders = {
-                Path(scratch) / f"{variant}-{number}": (variant, run)
-                for number, (variant, run) in enumerate(missing)
-            }
+            names = study.names(missing)
+            folders = {Path(scratch, name): run for name, run in zip(names, missing, strict=True)}
 
             def keep_rows(folder: Path, run: Job) -> None:
                 study.append(path, study.rows(folders[folder][0], run, folder))
@@ -125,10 +128,7 @@ class StudyCommand:
         """The study, restricted to what the options choose."""
         if self.seeds is not None:
             check_seeds(self.seeds)
-            if (
-                self.results.resolve() == REPORTED.resolve()
-                and max(self.seeds) >= FIRST_TUNING_SEED
-            ):
+            if self.results.resolve() == REPORTED and max(self.seeds) >= FIRST_TUNING_SEED:
                 raise ValueError(
                     f"Seeds from {FIRST_TUNING_SEED} up are for tuning and not reported: add "
                     "--results with another folder."

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, closing, contextmanager
 from functools import partial
 from multiprocessing.managers import SyncManager
 from pathlib import Path
+from threading import Event
 from typing import Any, NamedTuple, Protocol
 
 from mbrl_taskmet.runs.training import Job
@@ -50,21 +51,24 @@ def local_processes(
     """In processes of this machine.
 
     If one is killed, the runs that are under way fail with it; those still waiting begin in fresh
-    processes. If this process is killed, they end too.
+    processes. If this process is killed, or gives up, they end too.
     """
     context = multiprocessing.get_context("spawn")
-    new_pool = partial(
-        ProcessPoolExecutor,
-        jobs,
-        context,
-        initializer=_end_with_parent,
-        max_tasks_per_child=runs_per_process,
-    )
     manager = SyncManager(ctx=context)
     manager.start(initializer=_end_with_parent)
     with manager:
         reports, begun = manager.Queue(), manager.dict()
-        with closing(_outcomes(runs, new_pool, reports, begun)) as outcomes:
+        # The manager's, since an event of processes waits for those that died waiting for it.
+        given_up = manager.Event()
+        new_pool = partial(
+            ProcessPoolExecutor,
+            jobs,
+            context,
+            initializer=_end_when_nobody_waits,
+            initargs=(given_up,),
+            max_tasks_per_child=runs_per_process,
+        )
+        with closing(_outcomes(runs, new_pool, reports, begun, given_up)) as outcomes:
             yield Execution(reports, outcomes)
 
 
@@ -73,6 +77,7 @@ def _outcomes(
     new_pool: Callable[[], ProcessPoolExecutor],
     reports: Any,
     begun: MutableMapping[Path, bool],
+    given_up: Event,
 ) -> Generator[tuple[Path, BaseException | None], None, None]:
     waiting = dict(runs)
     while waiting:
@@ -91,6 +96,9 @@ def _outcomes(
                     error = BrokenProcessPool("A process was killed: is there enough memory?")
                 waiting.pop(folder)
                 yield folder, error
+        except BaseException:  # of who was told, and has left
+            given_up.set()
+            raise
         finally:
             pool.shutdown(cancel_futures=True)
 
@@ -99,9 +107,18 @@ def _end_with_parent() -> None:
     """Watch this process's parent, which may be killed before it can tell anyone to stop."""
     parent = multiprocessing.parent_process()
     assert parent is not None
+    _end_after(parent.join)
 
+
+def _end_when_nobody_waits(given_up: Event) -> None:
+    """End this process with its parent, or when nobody is left to keep what it would train."""
+    _end_with_parent()
+    _end_after(given_up.wait)
+
+
+def _end_after(wait: Callable[[], object]) -> None:
     def watch() -> None:
-        parent.join()
+        wait()
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()

@@ -53,6 +53,7 @@ def draw_weights(
     axes[0].set_xlabel(f"weight after {int(timesteps[-1]):,} steps")
     if found is not None and found.quantiles is not None:
         _draw_boxes(axes[0], found.quantiles)
+    axes[0].set_xlim(left=0)  # last, since it fixes the right end
     _draw_course(axes[1], timesteps, weights)
     if matrix is not None:
         _draw_matrix(axes[2], names, matrix)
@@ -71,7 +72,6 @@ def _draw_bars(axes: Axes, weights: FloatArray, distractors: NDArray[np.bool_]) 
     colours = np.where(distractors, DISTRACTOR, REAL)
     axes.barh(np.arange(len(weights)), weights, color=list(colours), height=0.9)
     axes.axvline(1.0, color="black", linewidth=0.8, linestyle=":")
-    axes.set_xlim(left=0)
     if distractors.any():
         handles = [Patch(color=REAL, label="real"), Patch(color=DISTRACTOR, label="distractor")]
         axes.legend(handles=handles, loc="lower right")

@@ -52,7 +52,7 @@ def train_all(
         What went wrong, by folder; the other runs go on.
 
     Raises:
-        Exception: what `on_finished` raises; no further run begins then.
+        Exception: what `on_finished` raises; the runs under way end then, and no other begins.
     """
     workers = min(jobs or os.cpu_count() or 1, len(runs))
     crowded = len(runs) > MOST_BARS

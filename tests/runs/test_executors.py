@@ -39,14 +39,17 @@ def test_a_killed_process_spares_the_runs_that_wait_and_a_failure_spares_all(tmp
     }
 
 
-def test_no_run_begins_after_results_could_not_be_written(tmp_path):
-    runs = {tmp_path / kind: Deed(kind) for kind in ("plain", *"abcdef")}
+def test_no_run_goes_on_after_results_could_not_be_written(tmp_path):
+    """Nobody is left to keep what it would train."""
+    runs = {tmp_path / kind: Deed(kind) for kind in ("plain", "endless", *"abcdef")}
 
     def full(folder, run):
+        while not (tmp_path / "endless").exists():
+            time.sleep(0.1)
         raise OSError("no space left")
 
     with pytest.raises(OSError, match="no space left"):
-        train_all(runs, QUIET, jobs=1, on_finished=full)
+        train_all(runs, QUIET, jobs=2, on_finished=full)
     assert (tmp_path / "plain").exists()
     assert not (tmp_path / "f").exists()
 

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from mbrl_taskmet.agents import MLEConfig, TaskMetConfig
 from mbrl_taskmet.cli.main import main
-from mbrl_taskmet.cli.study import StudyCommand
+from mbrl_taskmet.cli.study import REPORTED, StudyCommand
 from mbrl_taskmet.relevance import Given
 from mbrl_taskmet.runs.baselines import BaselineRun
 from mbrl_taskmet.runs.environments import EnvironmentConfig
@@ -293,3 +293,38 @@ def test_an_unknown_study_is_refused_with_the_nearest_name(capsys):
 def test_tuning_seeds_do_not_get_among_reported_results(capsys):
     assert main(["study", "first_light", "--seeds", "0", "100"]) == 2
     assert "Seeds from 10 up are for tuning and not reported" in capsys.readouterr().err
+
+
+def test_tuning_seeds_are_refused_among_reported_results_from_wherever(
+    capsys, tmp_path, monkeypatch
+):
+    reported = tmp_path / "link"
+    reported.symlink_to(REPORTED)
+    monkeypatch.chdir(tmp_path)
+    assert main(["study", "first_light", "--seeds", "100", "--results", str(reported)]) == 2
+    assert "Seeds from 10 up are for tuning and not reported" in capsys.readouterr().err
+
+
+def test_a_place_that_cannot_hold_results_is_refused_before_anything_is_trained(
+    capsys, tmp_path, monkeypatch
+):
+    monkeypatch.setitem(STUDIES, "tiny", TINY)
+    monkeypatch.setattr(StudyCommand, "_train", lambda *_: pytest.fail("it trains"))
+    (tmp_path / "file").touch()
+    assert main(["study", "tiny", "--results", str(tmp_path / "file" / "below")]) == 2
+    assert "choose another folder with --results." in capsys.readouterr().err
+
+
+def test_runs_are_named_by_what_tells_them_apart():
+    assert TINY.names(list(TINY.runs())) == ["mle-0", "taskmet-0", "mle-1", "taskmet-1"]
+    assert TINY.names(list(TINY.runs())[:1]) == ["mle"]
+    for study in STUDIES.values():
+        names = study.names(list(study.runs()))
+        assert len(set(names)) == len(names)
+        assert not any("/" in name for name in names)
+    sinusoids = replace(
+        TINY,
+        environments=[EnvironmentConfig(kind=kind) for kind in ("gaussian", "sinusoid")],
+        columns=(*TINY.columns, "distractor_kind"),
+    )
+    assert sinusoids.names(list(sinusoids.runs()))[-1] == "taskmet-1-sinusoid"
