@@ -45,18 +45,22 @@ def draw_over_width(study: Study, rows: Sequence[Row], path: Path) -> None:
         by_agent.setdefault(agent, {})[int(width)] = group
     figure = Figure(figsize=(10, 4), layout="constrained")
     left, right = figure.subplots(1, 2)
-    for agent, found in by_agent.items():
-        widths = sorted(found)
-        returns = [summarize(found[width].final[None]) for width in widths]
-        errors = [summarize(found[width].final_error[None]) for width in widths]
-        draw_intervals(left, widths, returns, label=agent)
-        draw_intervals(right, widths, errors, label=agent)
+    measured = sorted({width for found in by_agent.values() for width in found})
     left.set(ylabel=f"return (IQM of the last {LAST} evaluations, 95 %)")
     right.set(ylabel="model's mean squared error, in units of variance", yscale="log")
     for axis in (left, right):
         axis.set_xscale("log", base=2)
-        axis.set(xlabel="units in each of the model's hidden layers", xticks=WIDTHS)
-        axis.set_xticklabels(map(str, WIDTHS))
+        axis.set(xlabel="units in each of the model's hidden layers")
+        axis.set_xticks(measured, list(map(str, measured)))
+        axis.minorticks_off()
+    for number, (agent, found) in enumerate(by_agent.items()):
+        widths = sorted(found)
+        returns = [summarize(found[width].final[None]) for width in widths]
+        errors = [summarize(found[width].final_error[None]) for width in widths]
+        # Beside each other, since all stand at the same widths.
+        beside = [1.04**number * width for width in widths]
+        draw_intervals(left, beside, returns, label=agent)
+        draw_intervals(right, beside, errors, label=agent)
     left.legend(fontsize="small")
     figure.savefig(path, dpi=120)
 

@@ -162,7 +162,9 @@ def draw(study: Study, rows: Sequence[Row], path: Path) -> None:
                 mean = interquartile_mean(values.T)
                 axis.plot(group.timesteps, mean, color=color, label=label)
                 axis.plot(group.timesteps, values.T, color=color, alpha=0.25, linewidth=0.8)
-        returns.set(title=f"{', '.join(study.panel)} = {panel}", ylabel="episode return")
+        values = zip(study.panel, panel.split(", "), strict=True)
+        title = ", ".join(f"{column} = {value}" for column, value in values)
+        returns.set(title=title, ylabel="episode return")
         ratios.set(ylabel="mean real / mean distractor weight", yscale="log")
         ratios.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small")
         for axis in (returns, ratios):
@@ -206,7 +208,7 @@ def draw_by_number(study: Study, rows: Sequence[Row], path: Path) -> None:
     axis.set(
         xlabel="distractors",
         ylabel=f"return (IQM of the last {LAST} evaluations, 95 %)",
-        title=f"after {study.timesteps:,} steps",
+        title=f"after {study.timesteps:,} steps; as reported, after {study.published_steps:,}",
     )
     variants = {group.variant for group in groups}
     for variant in sorted(variants, key=lambda name: (place(study, name), name)):

@@ -50,6 +50,7 @@ class Study(ResumableStudy[Run]):
         panel: the columns whose combinations of values get a picture each.
         published: what others report, by variant and number of distractors, to be drawn beside the
             final returns.
+        published_steps: environment steps after which they do.
         table: shows results.
         draw: draws results.
     """
@@ -61,6 +62,7 @@ class Study(ResumableStudy[Run]):
     columns: Sequence[str] = COLUMNS
     panel: Sequence[str] = ("num_distractors",)
     published: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
+    published_steps: int = 200_000
     table: Callable[["Study", Sequence[Row]], Table] = summary_table
     draw: Callable[["Study", Sequence[Row], Path], None] = draw
 
