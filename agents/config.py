@@ -84,7 +84,7 @@ class AgentConfig:
     that is continued starts again from the progress it has made."""
 
     learning_rate_decay_start: float = 0.7
-    """Share of these steps after which the rate begins to fall, linearly."""
+    """Share of the steps that `learn` was asked for after which the rate begins to fall."""
 
     model_learning_rate: float = 1e-3
     """Adam's step size for the dynamics and reward networks."""
@@ -213,10 +213,10 @@ class TaskMetConfig(AgentConfig):
     (`AllAlike`)."""
 
     learning_rate_decay: float = 0.95
-    """A rate that falls at the end takes late evaluations that dip out of TaskMet's course, without
-    distractors and with 128, though not with 16 (`docs/decisions.md`). The other agents keep
-    theirs: who still learns then, as maximum likelihood does among many distractors, learns
-    less."""
+    """Share of `learning_rate` that is gone after the steps that `learn` was asked for. A rate that
+    falls at the end takes late evaluations that dip out of TaskMet's course, without distractors
+    and with 128, though not with 16 (`docs/decisions.md`). The other agents keep theirs: who still
+    learns then, as maximum likelihood does among many distractors, learns less."""
 
     input_scale: float = 0.1
     """Scale of the initial weights between the inputs and the first hidden layers of model, critic

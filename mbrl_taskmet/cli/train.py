@@ -137,7 +137,7 @@ def train_command(arguments: Sequence[str]) -> type[Train]:
         arguments: of the command line, in which `--preset` decides the other options' defaults.
     """
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--preset", default="default")
+    parser.add_argument("--preset", nargs="?", default="default")
     preset = parser.parse_known_args(arguments)[0].preset
     agents: Any = Union[  # noqa: UP007  (its members are made at run time)
         tuple(

@@ -24,6 +24,7 @@ BAD_TRAINING = {
     "noise-std": ("mle --noise-std -1", "noise_std"),
     "layout-seed": ("mle --layout-seed -1", "layout_seed"),
     "preset": ("taskmet --preset publised", "'default' or 'published'; got 'publised'"),
+    "no preset": ("taskmet --preset", "'default' or 'published'; got None"),
     "timesteps": ("mle --timesteps 0", "--timesteps must be positive"),
     "eval-every": ("mle --eval-every -5", "--eval-every must be positive"),
     "eval-episodes": ("mle --eval-episodes 0", "--eval-episodes must be positive"),
