@@ -87,8 +87,9 @@ HARDER = Study(
     variants={
         "taskmet": TaskMetConfig(),
         "taskmet_full": TaskMetConfig(metric="full"),
-        # The prior is diagonal, so that here the full metric is by itself.
+        # Without gates and prior, which are diagonal: the metric and its hypergradient by themselves.
         "taskmet_full_alone": TaskMetConfig(metric="full", relevance=AllAlike()),
+        "taskmet_alone": TaskMetConfig(relevance=AllAlike()),
         "mle": MLEConfig(),
         "dqn": dqn,
     },
