@@ -87,7 +87,7 @@ HARDER = Study(
     variants={
         "taskmet": TaskMetConfig(),
         "taskmet_full": TaskMetConfig(metric="full"),
-        # Without gates and prior, which are diagonal: the metric and its hypergradient by themselves.
+        # Without gates and prior, which are diagonal: the hypergradient by itself.
         "taskmet_full_alone": TaskMetConfig(metric="full", relevance=AllAlike()),
         "taskmet_alone": TaskMetConfig(relevance=AllAlike()),
         "mle": MLEConfig(),
