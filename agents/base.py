@@ -11,7 +11,6 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
-from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import (
     GymEnv,
@@ -30,7 +29,6 @@ from ..metric import Metric, UnconditionalMetric
 from ..train_state import Info
 from ..trilevel import ModelBasedUpdate
 from .acting import LearnedPolicy
-from .checked import with_final
 from .config import AgentConfig, Preset, configure
 from .finite import check_losses
 from .learner import Learner
@@ -270,19 +268,8 @@ class ModelBasedAlgorithm(ReadableAlgorithm):
         """Let the policy act on what was learned."""
         self.policy.show(self.learner.state)
 
-    def _store_transition(
-        self,
-        replay_buffer: ReplayBuffer,
-        buffer_action: np.ndarray,
-        new_obs: np.ndarray | dict[str, np.ndarray],
-        reward: np.ndarray,
-        dones: np.ndarray,
-        infos: list[dict[str, Any]],
-    ) -> None:
-        super()._store_transition(replay_buffer, buffer_action, new_obs, reward, dones, infos)
-        assert isinstance(new_obs, np.ndarray)
-        # What moves in the last step only, such as a flag of failure, has to be predicted too.
-        self.learner.observe(with_final(new_obs, infos))
+    def _observe(self, observations: np.ndarray) -> None:
+        self.learner.observe(observations)
 
     def dump_logs(self) -> None:
         """Log the last update's scalars and the metric's weights beside SB3's own values."""

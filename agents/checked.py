@@ -64,10 +64,17 @@ class CheckedAlgorithm(OffPolicyAlgorithm):
         )
         check_arrays(seen, paid, self._shape_of_observations, self.num_timesteps)
         assert isinstance(seen, np.ndarray)
-        for end in final_observations(infos):
+        for end in _final_observations(infos):
             check_observation(end, seen.shape[1:], self.num_timesteps)
-        check_experience(with_final(seen, infos), paid, self.dimension_names, self.num_timesteps)
+        check_experience(_with_final(seen, infos), paid, self.dimension_names, self.num_timesteps)
         super()._store_transition(replay_buffer, buffer_action, new_obs, reward, dones, infos)
+        assert isinstance(new_obs, np.ndarray)
+        # What moves in the last step only, such as a flag of failure, has to be predicted too.
+        self._observe(_with_final(new_obs, infos))
+
+    def _observe(self, observations: np.ndarray) -> None:
+        """Take note of observations, (N, n), as learning sees them: also of episodes' last ones."""
+        raise NotImplementedError
 
     @property
     def _shape_of_observations(self) -> tuple[int, int]:
@@ -172,12 +179,12 @@ class CheckedAlgorithm(OffPolicyAlgorithm):
         return agent
 
 
-def final_observations(infos: Sequence[Mapping[str, Any]]) -> list[np.ndarray]:
+def _final_observations(infos: Sequence[Mapping[str, Any]]) -> list[np.ndarray]:
     """Of the episodes that ended, each of shape (n,): a `VecEnv` returns the next one's first."""
     return [info["terminal_observation"] for info in infos if "terminal_observation" in info]
 
 
-def with_final(observations: np.ndarray, infos: Sequence[Mapping[str, Any]]) -> np.ndarray:
+def _with_final(observations: np.ndarray, infos: Sequence[Mapping[str, Any]]) -> np.ndarray:
     """What a `VecEnv` returned, (N, n), and below it the final observations of episodes."""
-    ends = final_observations(infos)
+    ends = _final_observations(infos)
     return np.concatenate([observations, ends]) if ends else observations

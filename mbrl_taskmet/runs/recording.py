@@ -29,11 +29,9 @@ def record_episode(
         path: of the film, an MP4 file; an earlier one is replaced.
 
     Raises:
-        RecordingError: if the environment offers no pictures or cannot be rendered here, or a
-            package for it is missing.
+        RecordingError: if the environment cannot be rendered here, or a package for it is missing.
         OSError: if the file cannot be written.
     """
-    check_filmable(environment)
     # Elsewhere first, since `RecordVideo` chooses its own file name and warns of existing folders.
     with tempfile.TemporaryDirectory() as scratch:
         env = _camera(environment, Path(scratch) / "film")
