@@ -173,7 +173,7 @@ def draw(study: Study, rows: Sequence[Row], path: Path) -> None:
             ratios.set_axis_off()  # nothing to separate: only the legend is left
         else:
             ratios.axhline(1, color="black", linewidth=0.8, linestyle=":")
-    figure.savefig(path, dpi=120)
+    figure.savefig(path, dpi=80)
     if study.published:
         draw_by_number(study, rows, path.with_name(f"{path.stem}_by_number.png"))
 
