@@ -32,6 +32,8 @@ class LearnedPolicy(BasePolicy):
     acting_parameters: Tensor
     observation_mean: Tensor
     observation_scale: Tensor
+    largest_observation: Tensor
+    gates: Tensor
 
     def __init__(
         self,
@@ -49,6 +51,8 @@ class LearnedPolicy(BasePolicy):
         self.register_buffer("acting_parameters", parameters)
         self.register_buffer("observation_mean", torch.zeros(observation_space.shape))
         self.register_buffer("observation_scale", torch.ones(observation_space.shape))
+        self.register_buffer("largest_observation", torch.tensor(torch.inf))
+        self.register_buffer("gates", torch.ones(observation_space.shape))
 
     @staticmethod
     def settings(config: AgentConfig) -> dict[str, Any]:
@@ -58,10 +62,11 @@ class LearnedPolicy(BasePolicy):
     def show(self, state: TrainState) -> None:
         """Act from now on by what this state has learned, and see as it sees."""
         # Into the buffers' own memory: to replace a module's buffer takes ten times longer.
-        mean, scale = state.normalizer
         self.acting_parameters.copy_(self._learned(state))
-        self.observation_mean.copy_(mean)
-        torch.mul(state.sight.gates, scale, out=self.observation_scale)
+        self.observation_mean.copy_(state.normalizer.mean)
+        self.observation_scale.copy_(state.normalizer.scale)
+        self.largest_observation.copy_(state.normalizer.largest)
+        self.gates.copy_(state.sight.gates)
 
     def _learned(self, state: TrainState) -> Tensor:
         """The network's parameters in a state."""
@@ -112,8 +117,7 @@ class LearnedPolicy(BasePolicy):
     def _outputs(self, observations: np.ndarray) -> np.ndarray:
         """The network's, (B, n) → (…, B, outputs): in NumPy, for a few states much the faster."""
         parameters = self.acting_parameters.cpu().numpy()
-        mean, scale = self.observation_mean.cpu().numpy(), self.observation_scale.cpu().numpy()
-        hidden: np.ndarray = (observations.astype(parameters.dtype) - mean) * scale
+        hidden = self._see(observations.astype(parameters.dtype))
         start = 0
         for index, (fan_in, fan_out) in enumerate(self._network.shapes):
             if index > 0:
@@ -123,6 +127,22 @@ class LearnedPolicy(BasePolicy):
             hidden = hidden @ layer[..., :-1, :] + layer[..., -1:, :]
             start = stop
         return hidden
+
+    def _see(self, observations: np.ndarray) -> np.ndarray:
+        """As learning does: normalised, and through the gates."""
+        mean, scale, largest, gates = (
+            buffer.cpu().numpy()
+            for buffer in (
+                self.observation_mean,
+                self.observation_scale,
+                self.largest_observation,
+                self.gates,
+            )
+        )
+        normalized = (observations - mean) * scale
+        # Without the checks of `np.clip`, which take longer than the network.
+        seen: np.ndarray = gates * np.minimum(np.maximum(normalized, -largest), largest)
+        return seen
 
     def get_extra_state(self) -> Tensor:
         """The generator's state, so that a loaded policy draws on where the saved one stopped."""

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..batch import Batch
 from ..compilation import CompiledFunction
-from ..normalizer import Normalizer
+from ..normalizer import standardizer
 from ..train_state import Info, TrainState
 from ..trilevel import ModelBasedUpdate
 
@@ -73,9 +73,10 @@ class Learner:
         if std is None:
             return
         like = self.state.normalizer.mean
-        mean = torch.as_tensor(self._observed.mean).to(like)
-        scale = torch.as_tensor(1 / std).to(like)
-        self.state = self.state._replace(normalizer=Normalizer(mean, scale))
+        normalizer = standardizer(
+            *(torch.as_tensor(m).to(like) for m in (self._observed.mean, std))
+        )
+        self.state = self.state._replace(normalizer=normalizer)
 
     def anneal(self, share: float) -> None:
         """Leave this share of the critic's and the policy's step size in force."""

@@ -11,7 +11,7 @@ from cases import draw_batch, draw_state, draws, needs_compiler, small_shipped_u
 from mbrl_taskmet import compilation
 from mbrl_taskmet.agents.learner import Learner
 from mbrl_taskmet.compilation import CompiledFunction, should_compile
-from mbrl_taskmet.normalizer import Normalizer
+from mbrl_taskmet.normalizer import standardizer
 
 
 def cast(value, dtype):
@@ -22,7 +22,7 @@ def set_from_without(state, seed):
     """Other units of observations, and another share of the step size."""
     shift, spread = draws(seed)(2, state.normalizer.mean.shape[-1]).to(state.model)
     return state._replace(
-        normalizer=Normalizer(0.1 * shift, 1 + 0.1 * spread.abs()),
+        normalizer=standardizer(0.1 * shift, 1 + 0.1 * spread.abs()),
         annealing=torch.full_like(state.annealing, 0.9 - seed / 100),
     )
 

@@ -26,7 +26,7 @@ from mbrl_taskmet.dynamics import model_inputs
 from mbrl_taskmet.hypergradient import GaussNewton, ImplicitGradient, PredictionProblem
 from mbrl_taskmet.linear_solvers import Exact
 from mbrl_taskmet.mlp import MLP
-from mbrl_taskmet.normalizer import Normalizer
+from mbrl_taskmet.normalizer import standardizer
 from mbrl_taskmet.relevance import (
     AllAlike,
     CriticSensitivity,
@@ -152,7 +152,7 @@ def test_predictability_observes_the_models_errors():
 
 
 def test_networks_see_the_state_through_the_gates_and_the_model_predicts_it_whole():
-    normalizer = Normalizer(mean=0.3 * draws(8)(N), scale=1 + draws(9)(N).abs())
+    normalizer = standardizer(0.3 * draws(8)(N), 1 + draws(9)(N).abs())
     update = small_update(relevance=SENSITIVITY)
     state = seeing(update.relevance, draw_state(update))._replace(normalizer=normalizer)
     seen = update.look_at(state, BATCH)

@@ -36,7 +36,7 @@ from mbrl_taskmet.hypergradient import (
 from mbrl_taskmet.linear_solvers import Exact, Identity, NormalEquationCG
 from mbrl_taskmet.metric import ConditionalMetric, UnconditionalMetric
 from mbrl_taskmet.mlp import MLP
-from mbrl_taskmet.normalizer import Normalizer
+from mbrl_taskmet.normalizer import standardizer
 from mbrl_taskmet.relevance import Predictability
 from mbrl_taskmet.trilevel import ModelBasedUpdate, TaskGradientUpdate, TaskMetUpdate
 
@@ -369,7 +369,7 @@ def test_reported_model_error_is_the_plain_mean_square(update):
 
 @every_update
 def test_normalizing_in_the_update_is_normalizing_what_it_reads(update):
-    normalizer = Normalizer(mean=0.3 * draws(8)(N), scale=1 + draws(9)(N).abs())
+    normalizer = standardizer(0.3 * draws(8)(N), 1 + draws(9)(N).abs())
     state = draw_state(update)
     inside, info = update(state._replace(normalizer=normalizer), BATCH, TASK_BATCH)
     outside, expected = update(state, normalizer.normalize(BATCH), normalizer.normalize(TASK_BATCH))
@@ -378,7 +378,7 @@ def test_normalizing_in_the_update_is_normalizing_what_it_reads(update):
 
 
 def test_fitting_alone_is_the_whole_update_without_the_task():
-    update, normalizer = UPDATES["taskmet"], Normalizer(draws(8)(N), 1 + draws(9)(N).abs())
+    update, normalizer = UPDATES["taskmet"], standardizer(draws(8)(N), 1 + draws(9)(N).abs())
     state = draw_state(update)._replace(normalizer=normalizer)
     fitted, _ = update.fit(state, BATCH)
     whole, _ = update(state, BATCH, TASK_BATCH)

@@ -140,7 +140,7 @@ def test_a_metric_that_shuts_a_dimension_out_is_not_fitted_there(make_agent):
 def test_observations_are_normalised_by_what_was_observed(agent_class, make_agent, seen):
     agent = make_agent(agent_class, "CartPole-v1")
     agent.learn(51, callback=seen)
-    mean, scale = agent.learner.state.normalizer
+    mean, scale, _ = agent.learner.state.normalizer
     np.testing.assert_allclose(mean, np.mean(seen.observations, 0), atol=1e-4)
     np.testing.assert_allclose(scale, 1 / np.std(seen.observations, 0), rtol=1e-2)
 
@@ -176,16 +176,51 @@ def test_a_dimension_that_never_moved_keeps_its_unit(make_agent, value):
     for row in observations:
         agent.learner.observe(row[None])
     agent.learner.renew_normalizer()
-    mean, scale = agent.learner.state.normalizer
+    mean, scale, _ = agent.learner.state.normalizer
     assert (mean[2], scale[2]) == (np.float32(value), 1)
     assert (scale[[0, 1, 3, 4, 5]] != 1).all()
 
 
+class Waking(gym.Env):
+    """Its last dimension is at rest, but for jitter, for a hundred steps."""
+
+    observation_space = gym.spaces.Box(-np.inf, np.inf, (3,), np.float64)
+    action_space = gym.spaces.Discrete(2)
+
+    def __init__(self):
+        self.steps = 0
+
+    def observe(self):
+        observation = self.np_random.normal(size=3)
+        observation[-1] *= 1.0 if self.steps > 100 else 1e-6
+        return observation
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return self.observe(), {}
+
+    def step(self, action):
+        self.steps += 1
+        return self.observe(), 1.0, False, self.steps % 50 == 0, {}
+
+
+def test_a_dimension_that_begins_to_move_does_not_take_learning_with_it(agent_class, make_agent):
+    """Until units follow, it is a million of them, whose squares Adam would remember."""
+    agent = make_agent(agent_class, Waking()).learn(145)
+    state = agent.learner.state
+    assert state.normalizer.scale[-1] > 1e5
+    moved = agent.replay_buffer._rows[101:145, 0, 2]
+    assert (moved * state.normalizer.scale[-1]).abs().median() > 1e4
+    for optimizer in (state.model_optimizer, state.critic_optimizer):
+        assert optimizer.second_moment.max() < 10
+
+
 def test_normalisation_can_be_left_out(agent_class, make_agent):
     agent = make_agent(agent_class, normalize_observations=False).learn(80)
-    mean, scale = agent.learner.state.normalizer
+    mean, scale, largest = agent.learner.state.normalizer
     assert not mean.any()
     assert (scale == 1).all()
+    assert torch.isinf(largest)
 
 
 def test_units_of_the_observations_do_not_matter_if_they_are_normalised(make_agent, make_env):
@@ -204,6 +239,7 @@ def test_units_of_the_observations_do_not_matter_if_they_are_normalised(make_age
 def test_acting_sees_what_learning_sees(agent_class, make_agent):
     agent = make_agent(agent_class).learn(80)
     observations = torch.randn(50, 6, generator=torch.Generator().manual_seed(0))
+    observations[25:] *= 1_000  # beyond what is seen
     update, state = agent.learner.update, agent.learner.state
     seen = update.see(state, state.normalizer(observations))
     values = update.critic.network(state.critic, seen)
@@ -215,11 +251,9 @@ def test_a_loaded_agent_acts_as_it_sees_now(make_agent, tmp_path):
     make_agent(TaskMet).learn(80).save(tmp_path / "agent.zip")
     gated = TaskMet.load(tmp_path / "agent.zip")
     alike = TaskMet.load(tmp_path / "agent.zip", relevance=AllAlike())
-    scale = gated.learner.state.normalizer.scale
-    assert torch.equal(alike.policy.observation_scale, scale)
-    state = gated.learner.state
-    assert torch.equal(gated.policy.observation_scale, state.sight.gates * scale)
-    assert not torch.equal(gated.policy.observation_scale, scale)
+    assert torch.equal(alike.policy.gates, torch.ones(6))
+    assert torch.equal(gated.policy.gates, gated.learner.state.sight.gates)
+    assert not torch.equal(gated.policy.gates, alike.policy.gates)
 
 
 @pytest.mark.slow

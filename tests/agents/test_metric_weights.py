@@ -133,7 +133,7 @@ def test_weights_of_a_conditional_metric_are_a_mean_over_what_happened(make_agen
     parameters = parameters + torch.randn(parameters.shape, generator=torch.Generator())
     found = with_metric(agent, parameters)
     (seen,) = agent.replay_buffer.sample_batches(1_024, 1, torch.Generator().manual_seed(0))
-    mean, scale = agent.learner.state.normalizer
+    mean, scale, _ = agent.learner.state.normalizer
     inputs = torch.cat([(seen.observations - mean) * scale, seen.actions], 1)
     raw = agent.learner.update.metric.network(parameters, inputs).double()
     each = math.sqrt(6) * softplus(raw) / softplus(raw).norm(dim=1, keepdim=True)
