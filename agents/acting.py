@@ -14,6 +14,9 @@ from ..mlp import MLP
 from ..train_state import TrainState
 from .config import AgentConfig
 
+ACTING = ("temperature", "exploration_epsilon", "target_entropy", "input_scale")
+"""The hyperparameters that concern a policy, beside the sizes of its layers."""
+
 
 class LearnedPolicy(BasePolicy):
     """A policy that is a perceptron on observations as learning sees them.
@@ -56,8 +59,13 @@ class LearnedPolicy(BasePolicy):
 
     @staticmethod
     def settings(config: AgentConfig) -> dict[str, Any]:
-        """The hyperparameters that concern it, as its constructor's arguments."""
-        raise NotImplementedError
+        """The hyperparameters that concern it, as its constructor's arguments.
+
+        Those that are None are left to its own defaults.
+        """
+        values = {name: getattr(config, name) for name in ACTING}
+        given = {name: value for name, value in values.items() if value is not None}
+        return {"net_arch": config.critic_hidden, **given}
 
     def show(self, state: TrainState) -> None:
         """Act from now on by what this state has learned, and see as it sees."""

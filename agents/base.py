@@ -32,10 +32,10 @@ from .acting import LearnedPolicy
 from .config import AgentConfig, Preset, configure
 from .finite import check_losses
 from .learner import Learner
-from .policies import check_policy_kwargs, policy_for
+from .policies import check_policy, policy_arguments, policy_for
 from .reading import ReadableAlgorithm
 from .replay import TransitionBuffer
-from .rounds import check_rounds, fewest_updates
+from .rounds import check_episodes, check_rounds, fewest_updates
 from .schedules import LateFall
 
 RENEWAL_INTERVAL = 100
@@ -141,7 +141,11 @@ class ModelBasedAlgorithm(ReadableAlgorithm):
 
     @property
     def config(self) -> AgentConfig:
-        """The hyperparameters in force."""
+        """The hyperparameters, as the attributes of these names have them.
+
+        Rates, sizes, γ and τ are built into the update when an agent is made or loaded: to change
+        them, load it with them (`gamma=0.9`).
+        """
         return self.config_class(
             **{f.name: getattr(self, f.name) for f in fields(self.config_class)}
         )
@@ -152,12 +156,12 @@ class ModelBasedAlgorithm(ReadableAlgorithm):
         config, policy_kwargs, action_space = self.config, self.policy_kwargs, self.action_space
         if self.policy_class is LearnedPolicy:
             self.policy_class = policy_for(action_space)
-        check_policy_kwargs(self.policy_class, policy_kwargs)
-        self.policy_kwargs = {**self.policy_class.settings(config), **policy_kwargs}
+        check_policy(self.policy_class, action_space)
+        self.policy_kwargs = policy_arguments(self.policy_class, config, policy_kwargs)
         random_actions = copy.deepcopy(action_space)
         super()._setup_model()
         assert isinstance(self.train_freq, TrainFreq)
-        check_rounds(self.train_freq, self.gradient_steps, self.n_envs)
+        check_rounds(self.train_freq, self.gradient_steps)
         self.replay_buffer.check_batch(config.batch_size)
         # Kept as given, so that a configuration changed at loading is not overruled.
         self.policy_kwargs = policy_kwargs
@@ -322,6 +326,8 @@ class ModelBasedAlgorithm(ReadableAlgorithm):
                 "the end of these: pass learning_rate_decay=0 to train in pieces.",
                 stacklevel=2,
             )
+        assert isinstance(self.train_freq, TrainFreq)
+        check_episodes(self.train_freq, self.n_envs)
         if should_compile(self.compile, self._updates_to_compile(total_timesteps)):
             announce = print if progress_bar else self.announce
             self.learner.compile(lambda: announce("compiling (a minute)"))

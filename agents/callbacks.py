@@ -53,7 +53,8 @@ class WeightsCallback(BaseCallback):
         return True
 
     def _on_training_end(self) -> None:
-        self._record()
+        if not self.model.lacks_experience:  # as a loaded agent does that was stopped at once
+            self._record()
 
     def _record(self) -> None:
         found = self.model.metric_weights()

@@ -22,7 +22,7 @@ from ..reason import reason
 from ..returned import check_observation
 from .finite import check_experience, divergence
 from .replay import TransitionBuffer
-from .spaces import CheckedEnv, check_arrays, check_each, check_spaces
+from .spaces import CheckedEnv, check_arrays, check_each, check_env
 
 
 class CheckedAlgorithm(OffPolicyAlgorithm):
@@ -32,7 +32,7 @@ class CheckedAlgorithm(OffPolicyAlgorithm):
 
     @staticmethod
     def _wrap_env(env: GymEnv, verbose: int = 0, monitor_wrapper: bool = True) -> VecEnv:
-        check_spaces(env.observation_space, env.action_space)
+        check_env(env)
         if isinstance(env, VecEnv):
             check_each(env)
         else:
@@ -159,7 +159,7 @@ class CheckedAlgorithm(OffPolicyAlgorithm):
         # What was given is refused by itself, so that the file is not blamed.
         settings = cls._settings_at_loading(settings)
         if env is not None:
-            check_spaces(env.observation_space, env.action_space)
+            check_env(env)
         options = (env, device, custom_objects, print_system_info, force_reset)
         try:
             agent = super().load(path, *options, **settings)

@@ -104,13 +104,18 @@ class AgentConfig:
     tau: float = 0.01
     """Step of Polyak averaging τ, of the target critic towards the critic."""
 
-    temperature: float = 0.01
-    """Temperature α of the soft value and of the policy, in units of reward. With continuous
-    actions it is learned instead, as in soft actor-critic."""
+    temperature: float | None = None
+    """Temperature α of the soft value and of the policy, in units of reward; None for the policy's
+    own, 0.01. With continuous actions it is where α begins, which is then learned as in soft
+    actor-critic, and None is 1."""
 
-    exploration_epsilon: float = 0.1
-    """Probability of a uniformly random action while training. Continuous actions have their own
-    noise instead."""
+    exploration_epsilon: float | None = None
+    """Probability of a uniformly random action while training; None for the policy's own, 0.1.
+    Continuous actions have the noise of their policy instead, and take only None."""
+
+    target_entropy: float | None = None
+    """Entropy of the policy that α is to bring about, with continuous actions only; None for −d, as
+    in soft actor-critic."""
 
     normalize_observations: bool = True
     """Whether model, critic and metric see observations in units of their running mean and
@@ -144,8 +149,10 @@ class AgentConfig:
                 is_one, what = EXPECTED[kind]
                 self._require(name, is_one(getattr(self, name)), what)
         self._require("compile", self.compile in ("auto", True, False), "'auto', True or False")
-        for name in ("learning_rate", "model_learning_rate", "temperature", "input_scale"):
+        for name in ("learning_rate", "model_learning_rate", "input_scale"):
             self._require(name, getattr(self, name) > 0, "positive")
+        positive = self.temperature is None or self.temperature > 0
+        self._require("temperature", positive, "positive, or None")
         for name in ("buffer_size", "batch_size"):
             self._require(name, getattr(self, name) > 0, "a positive whole number")
         self._require("learning_starts", self.learning_starts >= 0, "zero or more steps")
@@ -154,7 +161,9 @@ class AgentConfig:
         starts = 0 <= self.learning_rate_decay_start < 1
         self._require("learning_rate_decay_start", starts, "from 0 to less than 1")
         self._require("tau", 0 < self.tau <= 1, "above 0 and at most 1")
-        self._require("exploration_epsilon", 0 <= self.exploration_epsilon <= 1, "from 0 to 1")
+        epsilon = self.exploration_epsilon
+        is_probability = epsilon is None or 0 <= epsilon <= 1
+        self._require("exploration_epsilon", is_probability, "from 0 to 1, or None")
 
     def _require(self, name: str, holds: bool, what: str) -> None:
         if not holds:

@@ -20,20 +20,27 @@ def check_experience(
         step: of the environment, for the message.
 
     Raises:
-        FloatingPointError: if a number is not finite.
+        FloatingPointError: if a number is not finite, or too large for single precision, in which
+            experience is kept.
     """
-    if np.isfinite(observations).all() and np.isfinite(rewards).all():
+    seen, paid = _as_kept(observations), _as_kept(rewards)
+    if np.isfinite(seen).all() and np.isfinite(paid).all():
         return
-    if np.isfinite(observations).all():
-        what = f"reward {rewards[~np.isfinite(rewards)][0]}"
+    if np.isfinite(seen).all():
+        what = f"reward {rewards[~np.isfinite(paid)][0]}"
     else:
-        row, column = np.argwhere(~np.isfinite(observations))[0]
+        row, column = np.argwhere(~np.isfinite(seen))[0]
         value = observations[row, column]
         what = f"observation {value} in dimension {column} ({names[column]})"
     raise FloatingPointError(
         f"The environment returned the {what} at step {step}: "
         "repair the environment, or bound what it returns."
     )
+
+
+def _as_kept(values: np.ndarray) -> np.ndarray:
+    with np.errstate(over="ignore"):  # what becomes infinite is found by that
+        return np.asarray(values, np.float32)
 
 
 def check_evaluation(local: Mapping[str, Any], _: Mapping[str, Any]) -> None:

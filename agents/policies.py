@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from ..mlp import MLP
 from ..train_state import TrainState
-from .acting import LearnedPolicy
+from .acting import ACTING, LearnedPolicy
 from .config import AgentConfig, are_sizes
 from .sac import LOG_STD_RANGE, SoftActorCritic
 from .soft_q import SoftQ
@@ -50,16 +51,6 @@ class SoftQPolicy(LearnedPolicy):
         super().__init__(observation_space, action_space, critic, critic.network, parameters)
         self.exploration_epsilon = exploration_epsilon
         self._first_action = int(action_space.start)
-
-    @staticmethod
-    def settings(config: AgentConfig) -> dict[str, Any]:
-        """Sizes of the critics, α and ε."""
-        return {
-            "net_arch": config.critic_hidden,
-            "temperature": config.temperature,
-            "exploration_epsilon": config.exploration_epsilon,
-            "input_scale": config.input_scale,
-        }
 
     def _learned(self, state: TrainState) -> Tensor:
         return state.critic
@@ -127,11 +118,6 @@ class SquashedGaussianPolicy(LearnedPolicy):
             observation_space, action_space, critic, actor, parameters, squash_output=True
         )
 
-    @staticmethod
-    def settings(config: AgentConfig) -> dict[str, Any]:
-        """Sizes of the actor and the critics."""
-        return {"net_arch": config.critic_hidden, "input_scale": config.input_scale}
-
     def _learned(self, state: TrainState) -> Tensor:
         return state.policy[:-1]
 
@@ -163,23 +149,44 @@ def policy_for(action_space: spaces.Space[Any]) -> type[LearnedPolicy]:
     return next(policy for kind, policy in POLICIES.items() if isinstance(action_space, kind))
 
 
-def check_policy_kwargs(policy: type[BasePolicy], kwargs: Mapping[str, Any]) -> None:
-    """Refuse keywords that a policy does not take.
+def check_policy(policy: type[BasePolicy], action_space: spaces.Space[Any]) -> None:
+    """Refuse a class that cannot act here.
 
     Raises:
-        TypeError: for a keyword that it has not.
-        ValueError: for layers that are not sizes.
+        ValueError: if it is none of ours, or ours for another kind of action.
     """
+    fitting = policy_for(action_space)
+    others = tuple(kind for kind in POLICIES.values() if kind is not fitting)
+    if not issubclass(policy, LearnedPolicy) or issubclass(policy, others):
+        raise ValueError(
+            f"{policy.__name__} cannot act by what is learned here: pass 'MlpPolicy', or a "
+            f"subclass of {fitting.__name__}."
+        )
+
+
+def policy_arguments(
+    policy: type[LearnedPolicy], config: AgentConfig, policy_kwargs: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What to make a policy of: the hyperparameters that concern it, and `policy_kwargs` over them.
+
+    Raises:
+        TypeError: for a keyword that it does not take.
+        ValueError: for a value out of range, or layers that are not sizes.
+    """
+    chosen = {name: value for name, value in policy_kwargs.items() if name in ACTING}
+    others = {name: value for name, value in policy_kwargs.items() if name not in ACTING}
+    arguments = policy.settings(replace(config, **chosen)) | others
     own = list(inspect.signature(policy).parameters.values())[3:]  # after the spaces and the rate
-    unknown = [name for name in kwargs if name not in {parameter.name for parameter in own}]
+    unknown = [name for name in arguments if name not in {parameter.name for parameter in own}]
     if unknown and not any(parameter.kind is parameter.VAR_KEYWORD for parameter in own):
         raise TypeError(
-            f"{policy.__name__} has no {unknown[0]!r} for policy_kwargs to set: it takes "
+            f"{policy.__name__} has no {unknown[0]!r} to set: it takes "
             f"{', '.join(parameter.name for parameter in own)}."
         )
-    sizes = kwargs.get("net_arch", ())
+    sizes = arguments["net_arch"]
     if not (isinstance(sizes, tuple | list) and are_sizes(tuple(sizes))):
         raise ValueError(
             "net_arch must be positive whole numbers, one for each hidden layer of actor and "
             f"critics alike; got {sizes!r}."
         )
+    return arguments

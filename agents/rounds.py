@@ -5,17 +5,15 @@ from stable_baselines3.common.type_aliases import TrainFreq, TrainFrequencyUnit
 from stable_baselines3.common.vec_env import VecEnv
 
 
-def check_rounds(train_freq: TrainFreq, gradient_steps: int, n_envs: int) -> None:
+def check_rounds(train_freq: TrainFreq, gradient_steps: int) -> None:
     """Refuse rounds that Stable-Baselines3 would stop at while learning.
 
     Args:
         train_freq: steps or episodes between two rounds of updates.
         gradient_steps: updates in a round; −1 for as many as steps.
-        n_envs: environments that step at a time.
 
     Raises:
-        ValueError: if a round has no step, or ends with episodes of several environments, or its
-            updates cannot be counted.
+        ValueError: if a round has no step, or its updates cannot be counted.
     """
     if not isinstance(gradient_steps, int | np.integer) or gradient_steps < -1:
         raise ValueError(
@@ -27,6 +25,14 @@ def check_rounds(train_freq: TrainFreq, gradient_steps: int, n_envs: int) -> Non
             f"train_freq must be at least 1; got {train_freq.frequency}: collect one step or "
             "episode or more between two rounds of updates."
         )
+
+
+def check_episodes(train_freq: TrainFreq, n_envs: int) -> None:
+    """Refuse rounds that end with episodes of several environments, which end apart.
+
+    Raises:
+        ValueError: if they do.
+    """
     if train_freq.unit == TrainFrequencyUnit.EPISODE and n_envs > 1:
         raise ValueError(
             f"train_freq counts episodes of one environment; got {n_envs}: give it in steps."

@@ -13,6 +13,20 @@ from ..returned import REAL, check_observation, check_reward
 from .finite import check_experience
 
 
+def check_env(env: gym.Env[Any, Any] | VecEnv) -> None:
+    """Refuse an environment that the agents cannot learn.
+
+    Raises:
+        ValueError: naming what would help.
+    """
+    if isinstance(env, gym.vector.VectorEnv):
+        raise ValueError(
+            "The environment is a gymnasium.vector.VectorEnv: pass one of Stable-Baselines3's "
+            "VecEnvs, such as stable_baselines3.common.env_util.make_vec_env returns."
+        )
+    check_spaces(env.observation_space, env.action_space)
+
+
 def check_spaces(observation_space: spaces.Space[Any], action_space: spaces.Space[Any]) -> None:
     """Refuse what the agents cannot learn.
 

@@ -38,14 +38,14 @@ class Weights:
         if self.rows < 0:
             raise ValueError("--rows must not be negative.")
         found = mean_weights(runs)
+        if self.png is not None:  # first, since whoever reads what is printed may close the pipe
+            names, timesteps, weights = _mean_course(runs)
+            self.png.parent.mkdir(parents=True, exist_ok=True)
+            draw_weights(names, timesteps, weights, self.png, found=found)
         if self.json:
             print(json.dumps(found.as_dict(), indent=2))
         else:
             _print(found, len(runs), console, self.rows)
-        if self.png is not None:
-            names, timesteps, weights = _mean_course(runs)
-            self.png.parent.mkdir(parents=True, exist_ok=True)
-            draw_weights(names, timesteps, weights, self.png, found=found)
         return 0
 
 

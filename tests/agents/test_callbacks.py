@@ -109,6 +109,14 @@ def test_weights_that_depend_on_experience_are_written_once_a_loaded_agent_has_s
     assert [int(row["timesteps"]) for row in read(tmp_path / "weights.csv")] == [1, 50, 60]
 
 
+def test_a_loaded_agent_can_be_stopped_before_it_has_any(make_agent, make_env, tmp_path):
+    make_agent(VaGraM).learn(100).save(tmp_path / "agent.zip")
+    agent = VaGraM.load(tmp_path / "agent.zip", env=make_env())
+    stop = ConvertCallback(lambda *_: False)
+    agent.learn(60, callback=[WeightsCallback(tmp_path / "weights.csv", 50), stop])
+    assert read(tmp_path / "weights.csv") == []
+
+
 def test_two_environments_write_a_row_an_interval(make_agent, make_env, tmp_path):
     agent = make_agent(MLE, make_vec_env(make_env, 2))
     agent.learn(60, callback=WeightsCallback(tmp_path / "weights.csv", 20))

@@ -8,10 +8,14 @@ import numpy as np
 import pytest
 import torch
 from stable_baselines3.common.env_util import make_vec_env
+from stable_baselines3.common.evaluation import evaluate_policy
+from stable_baselines3.dqn.policies import DQNPolicy
+from stable_baselines3.sac.policies import SACPolicy
 
 from mbrl_taskmet import MLE, Predictability, TaskMet, relevance
 from mbrl_taskmet.agents import AGENTS
 from mbrl_taskmet.agents.config import AgentConfig, OMDConfig, TaskMetConfig, configure
+from mbrl_taskmet.agents.policies import SoftQPolicy, SquashedGaussianPolicy
 from mbrl_taskmet.agents.serialization import decode, encode
 from mbrl_taskmet.forms import Diagonal
 from mbrl_taskmet.hypergradient import FullHessian, ImplicitGradient, UnrolledGradient
@@ -38,14 +42,14 @@ def test_the_published_preset_has_the_papers_settings(agent_class, make_env):
         "batch_size": 256,
         "gamma": 0.99,
         "tau": 0.01,
-        "temperature": 0.01,
-        "exploration_epsilon": 0.1,
         "normalize_observations": agent_class is Predictability,  # which is not the paper's
         "input_scale": 1.0,
         "critic_hidden": (32, 32),
         "model_hidden": (32, 32),
     }
     assert {name: getattr(agent.config, name) for name in shared} == shared
+    assert agent.policy.critic.temperature == 0.01
+    assert agent.policy.exploration_epsilon == 0.1
     assert agent.gradient_steps == agent.train_freq.frequency == 1
     if agent_class is TaskMet:
         assert agent.config.metric_learning_rate == 1e-3
@@ -140,6 +144,8 @@ def test_an_unknown_preset_is_refused_with_those_there_are(agent_class, make_age
     [
         *[(rate, value) for rate in ("learning_rate", "model_learning_rate", "temperature")
           for value in (0, -1e-3, float("nan"))],
+        *[(entropy, value) for entropy in ("temperature", "target_entropy")
+          for value in ("auto", float("inf"))],
         *[(size, value) for size in ("buffer_size", "batch_size") for value in (0, -5, 2.5)],
         ("learning_starts", -1),
         ("gamma", -0.1), ("gamma", 1.1), ("gamma", float("nan")),
@@ -242,8 +248,18 @@ def test_a_round_without_a_step_is_refused(make_agent, train_freq, frequency):
 
 def test_episodes_of_several_environments_are_refused(make_agent, make_env):
     env = make_vec_env(make_env, 2)
+    agent = make_agent(MLE, env, train_freq=(1, "episode"))
     with pytest.raises(ValueError, match="of one environment; got 2: give it in steps"):
-        make_agent(MLE, env, train_freq=(1, "episode"))
+        agent.learn(100)
+
+
+def test_who_learned_by_episodes_can_act_in_several_environments(make_agent, make_env, tmp_path):
+    make_agent(MLE, train_freq=(1, "episode")).save(tmp_path / "agent.zip")
+    env = make_vec_env(make_env, 2)
+    returns, _ = evaluate_policy(
+        MLE.load(tmp_path / "agent.zip", env=env), env, 4, return_episode_rewards=True
+    )
+    assert len(returns) == 4
 
 
 @pytest.mark.parametrize(
@@ -284,6 +300,51 @@ def test_a_keyword_that_no_policy_has_is_refused_with_those_there_are(make_agent
     with pytest.raises(TypeError, match=r"no 'activation_fn' .*: it takes net_arch, ") as error:
         make_agent(MLE, policy_kwargs={"activation_fn": torch.nn.ReLU})
     one_sentence(error)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("temperature", "auto"), ("temperature", 0), ("exploration_epsilon", 5)],
+)
+def test_keywords_of_policies_have_the_ranges_of_hyperparameters(make_agent, name, value):
+    with pytest.raises(ValueError, match=f"^{name} must be .*; got {value!r}") as error:
+        make_agent(MLE, policy_kwargs={name: value})
+    one_sentence(error)
+
+
+@pytest.mark.parametrize(
+    ("env", "name"), [("CartPole-v1", "target_entropy"), ("Pendulum-v1", "exploration_epsilon")]
+)
+def test_a_hyperparameter_of_the_other_kind_of_actions_is_refused(make_agent, env, name):
+    with pytest.raises(TypeError, match=f"^[A-Za-z]+Policy has no '{name}' to set: it ") as error:
+        make_agent(MLE, env, **{name: 0.5})
+    one_sentence(error)
+
+
+@pytest.mark.parametrize("as_policys", [False, True])
+def test_a_learned_temperature_begins_as_asked(make_agent, make_pendulum, as_policys):
+    chosen = {"temperature": 0.25, "target_entropy": -0.5}
+    options = {"policy_kwargs": chosen} if as_policys else chosen
+    agent = make_agent(MLE, make_pendulum(), **options)
+    assert agent.learner.state.policy[-1].exp().item() == pytest.approx(0.25)
+    assert agent.learner.update.critic.target_entropy == -0.5
+    assert make_agent(MLE, make_pendulum()).learner.state.policy[-1] == 0
+
+
+@pytest.mark.parametrize(
+    ("env", "policy", "fitting"),
+    [
+        ("CartPole-v1", DQNPolicy, SoftQPolicy),
+        ("CartPole-v1", SquashedGaussianPolicy, SoftQPolicy),
+        ("Pendulum-v1", SACPolicy, SquashedGaussianPolicy),
+        ("Pendulum-v1", SoftQPolicy, SquashedGaussianPolicy),
+    ],
+)
+def test_a_policy_that_cannot_act_here_is_refused_with_one_that_can(env, policy, fitting):
+    with pytest.raises(ValueError, match=f"^{policy.__name__} .* {fitting.__name__}.$") as error:
+        MLE(policy, env)
+    one_sentence(error)
+    assert type(MLE(fitting, env).policy) is fitting
 
 
 def test_the_published_preset_is_that_of_a_configuration_derived_from_one_that_has_it():

@@ -71,6 +71,13 @@ def test_observations_that_are_not_a_flat_box_are_refused_with_what_would_help(m
     assert type(space).__name__ in one_sentence(error)
 
 
+def test_a_vectorised_environment_of_gymnasium_is_refused_with_what_would_help():
+    env = gym.make_vec("CartPole-v1", 2)
+    with pytest.raises(ValueError, match=r"Stable-Baselines3's VecEnvs, such as .*make_vec_env"):
+        MLE("MlpPolicy", env)
+    env.close()
+
+
 @pytest.mark.parametrize(
     "space",
     [spaces.Dict({"position": BOX, "velocity": BOX}), spaces.Discrete(5), spaces.MultiBinary(4)],
@@ -137,6 +144,13 @@ def test_a_non_finite_observation_stops_the_run_with_step_and_dimension(
         agent.learn(200)
     assert "dimension 1 (observation_1)" in one_sentence(error)
     assert agent.replay_buffer.size() == at - 1
+
+
+def test_a_number_too_large_to_be_kept_is_found_where_it_comes_from(make_agent):
+    space = spaces.Box(-np.inf, np.inf, (3,), np.float64)
+    agent = make_agent(MLE, Room(space, at=5, observation=(1, 1e39)))
+    with pytest.raises(FloatingPointError, match=r"observation 1e\+39 in dimension 1 .* step 5:"):
+        agent.learn(200)
 
 
 def test_a_non_finite_first_observation_stops_the_run(make_agent):
