@@ -170,8 +170,9 @@ def policy_arguments(
     """What to make a policy of: the hyperparameters that concern it, and `policy_kwargs` over them.
 
     Raises:
-        TypeError: for a keyword that it does not take.
-        ValueError: for a value out of range, or layers that are not sizes.
+        TypeError: for a keyword of `policy_kwargs` that it does not take.
+        ValueError: for a hyperparameter that it does not take, a value out of range, or layers that
+            are not sizes.
     """
     chosen = {name: value for name, value in policy_kwargs.items() if name in ACTING}
     others = {name: value for name, value in policy_kwargs.items() if name not in ACTING}
@@ -179,7 +180,8 @@ def policy_arguments(
     own = list(inspect.signature(policy).parameters.values())[3:]  # after the spaces and the rate
     unknown = [name for name in arguments if name not in {parameter.name for parameter in own}]
     if unknown and not any(parameter.kind is parameter.VAR_KEYWORD for parameter in own):
-        raise TypeError(
+        error = ValueError if unknown[0] in ACTING else TypeError
+        raise error(
             f"{policy.__name__} has no {unknown[0]!r} to set: it takes "
             f"{', '.join(parameter.name for parameter in own)}."
         )

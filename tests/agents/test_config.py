@@ -316,7 +316,7 @@ def test_keywords_of_policies_have_the_ranges_of_hyperparameters(make_agent, nam
     ("env", "name"), [("CartPole-v1", "target_entropy"), ("Pendulum-v1", "exploration_epsilon")]
 )
 def test_a_hyperparameter_of_the_other_kind_of_actions_is_refused(make_agent, env, name):
-    with pytest.raises(TypeError, match=f"^[A-Za-z]+Policy has no '{name}' to set: it ") as error:
+    with pytest.raises(ValueError, match=f"^[A-Za-z]+Policy has no '{name}' to set: it ") as error:
         make_agent(MLE, env, **{name: 0.5})
     one_sentence(error)
 

@@ -25,6 +25,11 @@ BAD_TRAINING = {
     "layout-seed": ("mle --layout-seed -1", "layout_seed"),
     "preset": ("taskmet --preset publised", "'default' or 'published'; got 'publised'"),
     "no preset": ("taskmet --preset", "'default' or 'published'; got None"),
+    "discrete-only": (
+        "mle --env Pendulum-v1 --exploration-epsilon 0.2",
+        "SquashedGaussianPolicy has no 'exploration_epsilon' to set",
+    ),
+    "continuous-only": ("mle --target-entropy -1", "SoftQPolicy has no 'target_entropy' to set"),
     "timesteps": ("mle --timesteps 0", "--timesteps must be positive"),
     "eval-every": ("mle --eval-every -5", "--eval-every must be positive"),
     "eval-episodes": ("mle --eval-episodes 0", "--eval-episodes must be positive"),
