@@ -38,6 +38,8 @@ _AGENTS = {
         "taskmet": TaskMetConfig(),
         "mle": MLEConfig(),
         "omd": OMDConfig(),
+        # With the task residual that TaskMet has.
+        "omd_centred": OMDConfig(centred_task_gradient=True),
         "vagram": VaGraMConfig(),
         "predictability": PredictabilityConfig(),
         # What the learner of values does by itself.
