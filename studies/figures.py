@@ -156,7 +156,8 @@ def draw(study: Study, rows: Sequence[Row], path: Path) -> None:
     axes = figure.subplots(len(panels), 2, squeeze=False)
     for (returns, ratios), (panel, groups) in zip(axes, panels.items(), strict=True):
         for group in groups:
-            label = f"{group.variant} ({len(group.returns)} seeds)"
+            seeds = len(group.returns)
+            label = f"{group.variant} ({seeds} {'seed' if seeds == 1 else 'seeds'})"
             color = colour(study, group.variant)
             for axis, values in ((returns, group.returns), (ratios, group.ratios)):
                 mean = interquartile_mean(values.T)
