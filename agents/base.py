@@ -53,7 +53,7 @@ LOADABLE = (
     "verbose",
     "seed",
 )
-"""What can be changed at loading beside the hyperparameters."""
+"""What can be given at loading beside the hyperparameters; `policy_kwargs` only as it was saved."""
 
 
 class ModelBasedAlgorithm(ReadableAlgorithm):

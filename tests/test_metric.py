@@ -147,6 +147,14 @@ def test_bounds_hold_for_the_weights_of_what_was_clamped(form):
     assert_close(metric.clamp(metric.clamp(raw[0])), metric.clamp(raw[0]))
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("kind", [Diagonal, Cholesky])
+def test_a_bound_of_one_leaves_the_identity(kind, dtype):
+    form = kind(3, False, 1.0)
+    bounded = form.clamp(form.identity().to(dtype))
+    torch.testing.assert_close(bounded, form.identity().to(dtype))
+
+
 def test_a_bounded_row_of_a_cholesky_factor_keeps_its_direction():
     form, raw = Cholesky(3, False, 4.0), torch.tensor([1.0, 1.0, 1.0, 0.5, 3.0, 4.0]).double()
     clamped = form.clamp(raw)

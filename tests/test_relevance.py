@@ -180,6 +180,24 @@ def test_other_models_learn_values_through_the_gates(kind, relevance):
 
 
 @every_relevance
+def test_value_equivalence_reaches_the_model_through_the_gates(relevance):
+    update = small_update(VEPUpdate, relevance=relevance)
+    state = seeing(update.relevance, draw_state(update))
+    reference, seen = ByAutograd(update, gates_of(relevance)), update.look_at(state, BATCH)
+    after, _ = update.fit_model(state, seen)
+    theta = state.model.clone().requires_grad_()
+    predicted, rewards = reference.predictions(theta, seen)
+    values, actual = (
+        reference.value(state.target_critic, reference.gates * observations)
+        for observations in (predicted, seen.next_observations)
+    )
+    value_errors = (1 - seen.terminations) * (values - actual)
+    loss = value_errors.square().mean() + (rewards - seen.rewards).square().mean()
+    (expected,) = torch.autograd.grad(loss, theta)
+    assert_close(applied_gradient(after.model_optimizer), expected)
+
+
+@every_relevance
 def test_critic_learns_from_gated_states(relevance):
     update = small_update(relevance=relevance)
     state = seeing(update.relevance, draw_state(update))

@@ -4,7 +4,7 @@ import pytest
 import torch
 from stable_baselines3.common.distributions import SquashedDiagGaussianDistribution
 
-from cases import N, assert_close, draw_batch, draw_metric, draws, generator
+from cases import N, applied_gradient, assert_close, draw_batch, draw_metric, draws, generator
 from mbrl_taskmet.agents.sac import SoftActorCritic
 from mbrl_taskmet.dynamics import DynamicsModel
 from mbrl_taskmet.forms import Diagonal
@@ -182,6 +182,29 @@ def test_task_gradient_with_the_actor_held_fixed_is_that_of_autograd(centred):
     found, info = update.task_gradient(state, BATCH)
     assert_close(found, expected)
     assert_close(info["task_loss"], task_loss.detach())
+
+
+def test_the_policy_learns_from_the_critic_that_has_just_learned():
+    update = make_update()
+    state = midway(update)
+    seen = update.look_at(state, BATCH)
+    fitted, _ = update.fit_critic(state, seen)
+    after, _ = update.fit_policy(fitted, seen)
+    psi = state.policy.clone().requires_grad_()
+    (expected,) = torch.autograd.grad(-value(fitted.critic, psi, *seen[:1], seen.noise).mean(), psi)
+    assert_close(applied_gradient(after.policy_optimizer)[:-1], expected[:-1])
+    whole, _ = update(state, BATCH, TASK_BATCH)
+    assert_close(whole.policy, after.policy)
+
+
+def test_annealing_scales_the_policys_rate_as_the_critics():
+    state = midway(make_update())
+    expected, _ = make_update(critic_learning_rate=0.005)(state, BATCH, BATCH)
+    annealed = state._replace(annealing=torch.full_like(state.annealing, 0.25))
+    found, _ = make_update(critic_learning_rate=0.02)(annealed, BATCH, BATCH)
+    assert_close(found.policy, expected.policy)
+    assert_close(found.critic, expected.critic)
+    assert not torch.equal(found.policy, state.policy)
 
 
 def test_one_update_moves_every_level():

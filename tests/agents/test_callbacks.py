@@ -8,6 +8,8 @@ import pytest
 from stable_baselines3.common.callbacks import BaseCallback, ConvertCallback
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.logger import configure
+from stable_baselines3.common.monitor import Monitor
+from stable_baselines3.common.vec_env import DummyVecEnv
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from mbrl_taskmet import MLE, TaskMet, VaGraM
@@ -251,6 +253,15 @@ def test_what_is_not_finite_in_an_evaluation_stops_the_run_and_says_where(
     env = make_vec_env(lambda: Faulty(make_env(), fault), 2)
     callback = EvaluationCallback(env, tmp_path / "evaluations.csv", interval=60)
     with pytest.raises(FloatingPointError, match=rf"^In the evaluation after 60 .*{sentence}"):
+        make_agent(MLE).learn(100, callback=callback)
+
+
+def test_a_fault_of_another_environment_of_the_evaluation_is_found_too(
+    make_agent, make_env, tmp_path
+):
+    env = DummyVecEnv([lambda: Monitor(make_env()), lambda: Faulty(make_env(), "observation")])
+    callback = EvaluationCallback(env, tmp_path / "evaluations.csv", interval=60)
+    with pytest.raises(FloatingPointError, match=r"observation nan in dimension 1 .* at step 3:"):
         make_agent(MLE).learn(100, callback=callback)
 
 

@@ -12,7 +12,7 @@ from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.dqn.policies import DQNPolicy
 from stable_baselines3.sac.policies import SACPolicy
 
-from mbrl_taskmet import MLE, Predictability, TaskMet, relevance
+from mbrl_taskmet import MLE, OMD, Predictability, TaskMet, relevance
 from mbrl_taskmet.agents import AGENTS
 from mbrl_taskmet.agents.config import AgentConfig, OMDConfig, TaskMetConfig, configure
 from mbrl_taskmet.agents.policies import SoftQPolicy, SquashedGaussianPolicy
@@ -96,6 +96,10 @@ def test_every_setting_reaches_the_update(make_agent):
     assert update.metric == UnconditionalMetric(Diagonal(6, True, 3.0))
     networks = update.critic.network, update.model.dynamics, update.model.reward
     assert {network.input_scale for network in networks} == {0.4}
+    assert [
+        make_agent(OMD, **options).learner.update.centred
+        for options in ({}, {"centred_task_gradient": False}, {"centred_task_gradient": True})
+    ] == [False, False, True]
     assert make_agent(MLE, relevance=AllAlike()).learner.update.relevance == AllAlike()
     given = Given((1.0, 0, 0, 0, 0, 0))
     assert make_agent(MLE, relevance=given).learner.update.relevance == given
@@ -274,6 +278,11 @@ def test_the_updates_ahead_are_counted_in_the_unit_of_the_rounds(
     options = {"train_freq": train_freq, "gradient_steps": gradient_steps}
     agent = make_agent(MLE, learning_starts=1_000, **options)
     assert agent._updates_to_compile(30_000) == updates
+
+
+def test_a_round_of_several_environments_takes_a_step_of_each(make_agent, make_env):
+    agent = make_agent(MLE, make_vec_env(make_env, 2), learning_starts=1_000)
+    assert agent._updates_to_compile(30_000) == 14_500
 
 
 def test_a_batch_that_memory_cannot_hold_is_refused_at_once(make_agent):

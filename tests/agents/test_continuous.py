@@ -46,6 +46,21 @@ def test_actions_are_the_squashed_draws_of_the_gaussian():
     np.testing.assert_allclose(before.std(0), std, rtol=0.05)
 
 
+def test_deviations_are_kept_within_the_range_that_learning_keeps_them_in():
+    policy = make_policy()
+    biases = policy.acting_parameters.view(-1)[-4:]  # of (μ, log σ)
+    policy.acting_parameters[:-4] = 0
+    biases.copy_(torch.tensor([0.1, -0.3, 50.0, -50.0]))
+    observations = np.zeros((200, 3), np.float32)
+    noise = torch.randn(200, 2, generator=torch.Generator().manual_seed(2))
+    learned = policy.critic.act(
+        torch.cat([policy.acting_parameters, torch.zeros(1)]), torch.as_tensor(observations), noise
+    )
+    found, _ = policy.predict(observations)
+    np.testing.assert_allclose(found, scaled(learned.actions.numpy()), atol=1e-5)
+    assert 0 < (learned.actions[:, 0].abs() < 0.99).sum() < 200
+
+
 def test_learning_is_finite_and_actions_lie_in_their_space(
     agent_class, make_agent, make_pendulum, observations
 ):

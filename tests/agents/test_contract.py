@@ -318,10 +318,20 @@ def test_two_environments_step_together(make_agent, gradient_steps, updates):
 
 
 def test_updates_can_wait_for_whole_episodes(make_agent):
-    agent = make_agent(MLE, train_freq=(1, "episode"), gradient_steps=-1)
-    agent.learn(150)
-    assert agent._n_updates > 0
-    assert agent._last_episode_starts.all() or agent.replay_buffer.size() == agent.num_timesteps
+    agent = make_agent(MLE, train_freq=(1, "episode"), gradient_steps=-1, learning_starts=0)
+    before, ended = [], []
+
+    def note(local, _):
+        before.append(agent._n_updates)
+        ended.append(bool(local["dones"][0]))
+        return True
+
+    agent.learn(150, callback=note)
+    assert ended[-1]
+    assert sum(ended) > 3
+    updated = np.diff(before, append=agent._n_updates) > 0
+    assert updated.tolist() == ended
+    assert agent._n_updates == agent.num_timesteps
 
 
 def test_every_agent_is_a_stable_baselines_algorithm(agent_class):

@@ -9,6 +9,7 @@ import gymnasium as gym
 import pytest
 from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.env_util import make_vec_env
+from stable_baselines3.common.type_aliases import TrainFreq, TrainFrequencyUnit
 
 from mbrl_taskmet import MLE, TaskMet
 from mbrl_taskmet.agents import AGENTS
@@ -155,11 +156,30 @@ def test_what_is_given_at_loading_is_refused_without_blaming_the_file(
     assert "leave out" not in refused(MLE, checkpoint)
 
 
-@pytest.mark.parametrize("name", LOADABLE)
+OTHERWISE = {
+    "train_freq": TrainFreq(7, TrainFrequencyUnit.STEP),
+    "gradient_steps": 3,
+    "tensorboard_log": "elsewhere",
+    "verbose": 1,
+    "seed": 12,
+}
+
+
+@pytest.mark.parametrize("name", OTHERWISE)
 def test_what_the_constructor_takes_can_be_changed_at_loading(checkpoint, name):
     assert name in inspect.signature(TaskMet).parameters
     saved = getattr(TaskMet.load(checkpoint), name)
-    assert getattr(TaskMet.load(checkpoint, **{name: saved}), name) == saved
+    changed = TaskMet.load(checkpoint, **{name: OTHERWISE[name]})
+    assert saved != OTHERWISE[name] == getattr(changed, name)
+
+
+def test_the_policys_own_keywords_are_those_it_was_saved_with(checkpoint, refused):
+    """As in Stable-Baselines3; what is a hyperparameter too is changed as one."""
+    assert {*OTHERWISE, "policy_kwargs"} == {*LOADABLE}
+    assert TaskMet.load(checkpoint, policy_kwargs={}).policy_kwargs == {}
+    sentence = refused(TaskMet, checkpoint, policy_kwargs={"exploration_epsilon": 0.7})
+    assert "do not equal the stored policy kwargs" in sentence
+    assert TaskMet.load(checkpoint, exploration_epsilon=0.7).policy.exploration_epsilon == 0.7
 
 
 @pytest.fixture

@@ -159,7 +159,7 @@ def test_last_observations_of_episodes_count_too(make_agent, num_envs):
 
 
 @pytest.mark.parametrize("num_envs", [1, 2])
-@pytest.mark.parametrize("unit", [1e-12, 1e-5, 1.0, 1e15])
+@pytest.mark.parametrize("unit", [1e-12, 1e-5, 1.0, 1e15, 1e25])
 def test_units_are_those_of_what_was_observed_however_small_or_large(make_agent, unit, num_envs):
     agent = make_agent(MLE)
     observations = np.random.default_rng(0).normal(3, 1, (200, 6)).astype(np.float32)

@@ -166,6 +166,20 @@ def test_continuous_actions_are_kept_as_they_are():
     np.testing.assert_array_equal(batch.actions.unique(dim=0).numpy(), action)
 
 
+def test_noise_for_the_policy_is_drawn_anew_for_each_transition_and_batch():
+    buffer = TransitionBuffer(10, OBSERVATIONS, spaces.Box(-1, 1, (2,), np.float32))
+    row = np.zeros((1, 3), np.float32)
+    buffer.add(row, row, np.zeros((1, 2), np.float32), np.zeros(1), np.zeros(1, bool), [{}])
+    one, other = (b.noise for b in buffer.sample_batches(10_000, 2, torch.Generator()))
+    for noise in (one, other):
+        assert noise.shape == (10_000, 2)
+        torch.testing.assert_close(noise.mean(0), torch.zeros(2), atol=0.05, rtol=0)
+        torch.testing.assert_close(noise.T.cov(), torch.eye(2), atol=0.07, rtol=0)
+    assert (one * other).mean().abs() < 0.05
+    again, _ = buffer.sample_batches(10_000, 2, torch.Generator())
+    assert torch.equal(again.noise, one)
+
+
 def test_saving_memory_by_sharing_observations_is_refused():
     with pytest.raises(ValueError, match="leave optimize_memory_usage=False"):
         TransitionBuffer(10, OBSERVATIONS, spaces.Discrete(2), optimize_memory_usage=True)

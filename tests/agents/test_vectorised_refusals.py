@@ -20,8 +20,8 @@ class Room(gym.Env):
     observation_space = spaces.Box(-1, 1, (3,), np.float32)
     action_space = spaces.Discrete(2)
 
-    def __init__(self, wrong=None, after=0):
-        self.wrong, self.after, self.steps = wrong, after, 0
+    def __init__(self, wrong=None, after=0, truncates=False):
+        self.wrong, self.after, self.steps, self.truncates = wrong, after, 0, truncates
 
     def observe(self):
         if self.wrong is not None and self.steps >= self.after:
@@ -34,7 +34,8 @@ class Room(gym.Env):
 
     def step(self, action):
         self.steps += 1
-        return self.observe(), 1.0, self.steps % 10 == 0, False, {}
+        ends = self.steps % 10 == 0
+        return self.observe(), 1.0, ends and not self.truncates, ends and self.truncates, {}
 
 
 class Foreign(VecEnvWrapper):
@@ -124,8 +125,27 @@ def test_infinity_is_found_before_normalising_clips_it(make_agent):
         make_agent(MLE, env).learn(80)
 
 
-def test_infinity_at_the_end_of_an_episode_is_found_before_it_is_clipped(make_agent):
-    last = Room(np.array([0, 0, np.inf], np.float32), after=10)
+def test_what_is_not_finite_at_the_end_of_an_episode_is_found_in_any_vectorised_environment(
+    make_agent,
+):
+    class Spoiling(VecEnvWrapper):
+        def reset(self):
+            return self.venv.reset()
+
+        def step_wait(self):
+            observations, rewards, dones, infos = self.venv.step_wait()
+            if dones[1]:
+                infos[1]["terminal_observation"][2] = np.nan
+            return observations, rewards, dones, infos
+
+    env = Spoiling(DummyVecEnv([Room, Room]))
+    with pytest.raises(FloatingPointError, match=r"observation nan in dimension 2 .* at step 20:"):
+        make_agent(MLE, env).learn(80)
+
+
+@pytest.mark.parametrize("truncates", [False, True])
+def test_infinity_at_the_end_of_an_episode_is_found_before_it_is_clipped(make_agent, truncates):
+    last = Room(np.array([0, 0, np.inf], np.float32), after=10, truncates=truncates)
     env = VecNormalize(DummyVecEnv([lambda: last]))
     with pytest.raises(FloatingPointError, match=r"observation inf in dimension 2 .* at step 10:"):
         make_agent(MLE, env).learn(80)

@@ -16,7 +16,14 @@ from gymnasium.wrappers import DtypeObservation, FlattenObservation, TimeAwareOb
 from stable_baselines3.common.env_checker import check_env as check_stable_baselines
 from stable_baselines3.common.vec_env import DummyVecEnv
 
-from mbrl_taskmet.envs import DISTRACTOR_KINDS, Autoregressive, DistractorWrapper, Gaussian
+from mbrl_taskmet.envs import (
+    DISTRACTOR_KINDS,
+    ActionEcho,
+    Autoregressive,
+    DistractorWrapper,
+    Gaussian,
+    Redundant,
+)
 
 CART_POLE_NAMES = ["cart_position", "cart_velocity", "pole_angle", "pole_angular_velocity"]
 K = 5
@@ -252,10 +259,31 @@ def test_real_dimensions_are_named_where_known_and_distractors_numbered(env_id, 
     np.testing.assert_array_equal(env.distractor_mask, [False] * len(names) + [True] * 2)
 
 
-def test_acrobat_has_six_known_names():
-    names = noisy("Acrobot-v1", num_distractors=0).dimension_names
-    assert names[0] == "cos_angle_1"
-    assert len(set(names)) == 6
+def test_acrobots_names_say_what_is_observed():
+    env = noisy("Acrobot-v1", num_distractors=0)
+    observation, _ = env.reset(seed=0)
+    first, second, *velocities = env.unwrapped.state
+    expected = {
+        "cos_angle_1": np.cos(first), "sin_angle_1": np.sin(first),
+        "cos_angle_2": np.cos(second), "sin_angle_2": np.sin(second),
+        "angular_velocity_1": velocities[0], "angular_velocity_2": velocities[1],
+    }  # fmt: skip
+    assert env.dimension_names == list(expected)
+    np.testing.assert_allclose(observation, list(expected.values()), rtol=1e-6)
+
+
+def test_distractors_follow_each_step_of_the_environment():
+    env = DistractorWrapper(gym.make("CartPole-v1"), 4, Redundant(relative_noise=0.0))
+    env.reset(seed=0)
+    observed = np.array([env.step(0)[0] for _ in range(5)])
+    np.testing.assert_array_equal(observed[:, 4:], observed[:, :4])
+    env = DistractorWrapper(gym.make("CartPole-v1"), 3, ActionEcho(relative_noise=0.0))
+    env.reset(seed=0)
+    actions = [0, 1, 1, 0, 1, 0]
+    echoes = np.array([env.step(action)[0][4:] for action in actions])
+    assert len(np.unique(echoes, axis=0)) == 2
+    np.testing.assert_array_equal(echoes[actions.index(0)], echoes[3])
+    np.testing.assert_array_equal(echoes[actions.index(1)], echoes[4])
 
 
 def test_unknown_dimensions_are_numbered_even_where_a_wrapper_added_one():
