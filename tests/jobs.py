@@ -23,6 +23,13 @@ class Deed:
             time.sleep(3_600)
 
 
+class Signed(Deed):
+    """Leaves the number of the process that trained it."""
+
+    def train(self, folder, report):
+        folder.write_text(str(os.getpid()))
+
+
 class Stillborn(Deed):
     """Kills the process that receives it."""
 

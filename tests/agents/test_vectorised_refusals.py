@@ -145,8 +145,14 @@ def test_what_is_not_finite_at_the_end_of_an_episode_is_found_in_any_vectorised_
 
 @pytest.mark.parametrize("truncates", [False, True])
 def test_infinity_at_the_end_of_an_episode_is_found_before_it_is_clipped(make_agent, truncates):
-    last = Room(np.array([0, 0, np.inf], np.float32), after=10, truncates=truncates)
-    env = VecNormalize(DummyVecEnv([lambda: last]))
+    class Ending(Room):
+        def step(self, action):
+            observation, *rest = super().step(action)
+            return (
+                observation + np.float32([0, 0, np.inf]) if self.steps == 10 else observation
+            ), *rest
+
+    env = VecNormalize(DummyVecEnv([lambda: Ending(truncates=truncates)]))
     with pytest.raises(FloatingPointError, match=r"observation inf in dimension 2 .* at step 10:"):
         make_agent(MLE, env).learn(80)
 

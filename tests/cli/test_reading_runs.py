@@ -220,8 +220,10 @@ def test_the_table_and_the_file_tell_weights_per_standard_deviation_and_per_unit
 
 def test_an_old_run_folder_still_tells_its_weights(cli, spoiled):
     spoiled.metric.unlink()
+    names, _, weights = spoiled.read_weights()
     found = json.loads(cli("weights", spoiled.path, "--json", "--png", "weights.png")[1])
     assert set(found["pole_angle"]) == {"weight", "rank"}
+    assert [found[name]["weight"] for name in names] == pytest.approx(weights[-1])
 
 
 def test_damaged_details_of_the_metric_are_refused(cli, spoiled):

@@ -128,8 +128,11 @@ def test_progress_is_logged(runs, seed):
 def test_evaluations_are_written(runs, seed):
     rows = runs[seed].read_evaluations()
     assert [int(row["timesteps"]) for row in rows] == [100, 200, 300]
-    assert all(float(row["episode_return"]) > 0 for row in rows)
-    assert 0 <= float(rows[-1]["ranking_auc"]) <= 1
+    returns = np.load(runs[seed].path / "evaluations.npz")["results"]
+    assert [float(row["episode_return"]) for row in rows] == pytest.approx(returns.mean(1))
+    weights = TaskMet.load(runs[seed].checkpoint).metric_weights()
+    found = weights.separation([name.startswith("distractor") for name in NAMES])
+    assert float(rows[-1]["ranking_auc"]) == found.ranking_auc
 
 
 @every_seed
@@ -351,6 +354,8 @@ def test_among_mixtures_what_was_mixed_is_compared(tmp_path):
     projected = EnvironmentConfig(num_distractors=2, kind="projected")
     replace(CONFIG, environment=projected).train(tmp_path / "run", lambda *_: None)
     run = RunFolder(tmp_path / "run")
-    assert all(0 <= float(row["ranking_auc"]) <= 1 for row in run.read_evaluations())
+    env = projected.make_one()
+    found = run.read_metric().before_mixing(env.mixing).separation(env.mixed_distractors)
+    assert float(run.read_evaluations()[-1]["ranking_auc"]) == found.ranking_auc
     assert run.read_weights()[0] == [f"mixture_{i}" for i in range(6)]
     assert run.figure.exists()

@@ -6,7 +6,7 @@ import sys
 import time
 
 import pytest
-from jobs import Deed, Stillborn
+from jobs import Deed, Signed, Stillborn
 from rich.console import Console
 
 from mbrl_taskmet.runs.parallel import train_all
@@ -52,6 +52,13 @@ def test_no_run_goes_on_after_results_could_not_be_written(tmp_path):
         train_all(runs, QUIET, jobs=2, on_finished=full)
     assert (tmp_path / "plain").exists()
     assert not (tmp_path / "f").exists()
+
+
+@pytest.mark.parametrize(("runs_per_process", "processes"), [(1, 2), (None, 1)])
+def test_a_process_is_replaced_after_as_many_runs(tmp_path, runs_per_process, processes):
+    runs = {tmp_path / name: Signed(name) for name in "ab"}
+    assert not train_all(runs, QUIET, jobs=1, runs_per_process=runs_per_process)
+    assert len({path.read_text() for path in runs}) == processes
 
 
 def test_where_no_process_can_begin_every_run_fails(tmp_path):

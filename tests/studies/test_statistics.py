@@ -45,3 +45,6 @@ def test_the_interval_is_the_brute_force_one_on_two_seeds():
     assert (summary.low, summary.high) == (0.0, 1.0)
     narrower = summarize(np.array([[0.0, 1.0]]), confidence=0.4)
     assert (narrower.low, narrower.high) == (0.5, 0.5)
+    # A tail of 20 % lies within the quarter of the samples at each end.
+    wider = summarize(np.array([[0.0, 1.0]]), confidence=0.6)
+    assert (wider.low, wider.high) == (0.0, 1.0)

@@ -8,7 +8,6 @@ from functools import partial
 
 import pytest
 from matplotlib.figure import Figure
-from rich.console import Console
 
 from mbrl_taskmet.agents import MLEConfig, TaskMetConfig
 from mbrl_taskmet.cli.main import main
@@ -16,10 +15,12 @@ from mbrl_taskmet.cli.study import REPORTED, StudyCommand
 from mbrl_taskmet.relevance import Given
 from mbrl_taskmet.runs.baselines import BaselineRun
 from mbrl_taskmet.runs.environments import EnvironmentConfig
+from mbrl_taskmet.runs.run_folder import RunFolder
 from mbrl_taskmet.studies import STUDIES
 from mbrl_taskmet.studies.capacity import CAPACITY, WIDTHS
-from mbrl_taskmet.studies.figures import curves, summary_table
+from mbrl_taskmet.studies.figures import curves, draw_intervals, summary_table
 from mbrl_taskmet.studies.first_light import FIRST_LIGHT
+from mbrl_taskmet.studies.statistics import Summary
 from mbrl_taskmet.studies.study import Study
 
 SMALL = {"learning_starts": 50, "batch_size": 8, "critic_hidden": (4,), "model_hidden": (4,)}
@@ -110,6 +111,18 @@ def test_results_of_longer_runs_that_were_evaluated_more_often_are_read_at_the_s
     assert [row["timesteps"] for row in TINY.read(path)] == ["60", "120"] * 4
 
 
+def test_a_run_adds_its_rows_at_the_studys_steps_alone(tmp_path):
+    """An agent that collects many steps at a time was evaluated after 90 and 128 too."""
+    evaluated = ("timesteps", "episode_return", "real_over_distractor_ratio", "real_on_top")
+    lines = [f"{steps},{steps / 2},3.0,4" for steps in (60, 90, 120, 128)]
+    RunFolder(tmp_path).evaluations.write_text("\n".join([",".join(evaluated), *lines]) + "\n")
+    variant, run = next(TINY.runs())
+    assert TINY.rows(variant, run, tmp_path) == [
+        ["mle", 2, 0, "60", "30.0", "3.0", "4"],
+        ["mle", 2, 0, "120", "60.0", "3.0", "4"],
+    ]
+
+
 def test_what_several_write_at_once_is_all_kept(tmp_path):
     path, study = tmp_path / "tiny.csv", replace(TINY, seeds=range(10))
     runs: dict = {}
@@ -169,11 +182,59 @@ def test_capacity_is_drawn_over_the_width_with_the_models_error(tmp_path, monkey
     assert set(returns.containers[0].lines[0].get_ydata()) == {3}
 
 
-def test_the_table_shows_the_worst_seed(capsys):
-    Console(width=200).print(summary_table(TINY, list(rows_of(TINY, 40))))
-    shown = capsys.readouterr().out
-    assert "40 [40, 41]" in shown or "40 [40" in shown
-    assert "worst seed" in shown
+def test_the_final_performance_is_the_mean_of_the_last_five_evaluations():
+    rows = [
+        row | {"episode_return": str(value), "model_mse_real": str(100 * value)}
+        for row in rows_of(replace(TINY, eval_every=1, timesteps=7))
+        for value in [int(row["timesteps"]) + 3 * int(row["seed"])]
+    ]
+    for group in curves(TINY, rows):
+        assert group.final.tolist() == [5, 8]
+        assert group.final_error.tolist() == [500, 800]
+
+
+def test_the_table_shows_what_was_computed_by_hand():
+    """Of three seeds the second has the lowest return, and the third the lowest AUC."""
+    study = replace(
+        TINY,
+        columns=(*TINY.columns, "ranking_auc"),
+        variants={"taskmet": TaskMetConfig(**SMALL)},
+        eval_every=1,
+        timesteps=7,
+        seeds=(0, 1, 2),
+    )
+    levels, around = (20, 10, 60), (-7, -7, -2, -1, 0, 1, 2)
+    rows = [
+        row
+        | {
+            "episode_return": str(levels[seed] + around[step - 1]),
+            "real_over_distractor_ratio": ("2", "9", "3")[seed] if step == 7 else "1",
+            "ranking_auc": ("0.75", "1", "0.625")[seed] if step == 7 else "0.5",
+        }
+        for row in rows_of(study)
+        for seed, step in [(int(row["seed"]), int(row["timesteps"]))]
+    ]
+    shown = {column.header: list(column.cells) for column in summary_table(study, rows).columns}
+    assert shown == {
+        "num_distractors": ["2"],
+        "variant": ["taskmet"],
+        "seeds": ["3"],
+        # Of 27 bootstrap samples one is all of the worst seed, one all of the best: 3.7 %.
+        "final": ["30 [10, 60]"],
+        "area": ["28 [8, 58]"],
+        "worst": ["10"],
+        "ratio": ["3.0"],
+        "AUC": ["0.625"],
+    }
+
+
+def test_an_interval_is_drawn_from_its_low_end_to_its_high_one():
+    axis = Figure().subplots()
+    draw_intervals(axis, [7, 8], [Summary(2.0, 1.0, 5.0), Summary(4.0, 0.5, 4.25)])
+    line, _, (bars,) = axis.containers[0].lines
+    assert line.get_xydata().tolist() == [[7, 2], [8, 4]]
+    ends = [segment.tolist() for segment in bars.get_segments()]
+    assert ends == [[[7, 1], [7, 5]], [[8, 0.5], [8, 4.25]]]
 
 
 @pytest.mark.slow
