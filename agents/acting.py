@@ -148,8 +148,7 @@ class LearnedPolicy(BasePolicy):
             )
         )
         normalized = (observations - mean) * scale
-        # Without the checks of `np.clip`, which take longer than the network.
-        seen: np.ndarray = gates * np.minimum(np.maximum(normalized, -largest), largest)
+        seen: np.ndarray = gates * normalized.clip(-largest, largest)
         return seen
 
     def get_extra_state(self) -> Tensor:

@@ -23,7 +23,8 @@ def check_experience(
         FloatingPointError: if a number is not finite, or too large for single precision, in which
             experience is kept.
     """
-    seen, paid = _as_kept(observations), _as_kept(rewards)
+    with np.errstate(over="ignore"):  # what becomes infinite is found by that
+        seen, paid = np.asarray(observations, np.float32), np.asarray(rewards, np.float32)
     if np.isfinite(seen).all() and np.isfinite(paid).all():
         return
     if np.isfinite(seen).all():
@@ -36,11 +37,6 @@ def check_experience(
         f"The environment returned the {what} at step {step}: "
         "repair the environment, or bound what it returns."
     )
-
-
-def _as_kept(values: np.ndarray) -> np.ndarray:
-    with np.errstate(over="ignore"):  # what becomes infinite is found by that
-        return np.asarray(values, np.float32)
 
 
 def check_evaluation(local: Mapping[str, Any], _: Mapping[str, Any]) -> None:

@@ -73,10 +73,8 @@ class Learner:
         if std is None:
             return
         like = self.state.normalizer.mean
-        normalizer = standardizer(
-            *(torch.as_tensor(m).to(like) for m in (self._observed.mean, std))
-        )
-        self.state = self.state._replace(normalizer=normalizer)
+        moments = (torch.as_tensor(moment).to(like) for moment in (self._observed.mean, std))
+        self.state = self.state._replace(normalizer=standardizer(*moments))
 
     def anneal(self, share: float) -> None:
         """Leave this share of the critic's and the policy's step size in force."""

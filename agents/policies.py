@@ -145,7 +145,7 @@ POLICIES: dict[type[spaces.Space[Any]], type[LearnedPolicy]] = {
 
 
 def policy_for(action_space: spaces.Space[Any]) -> type[LearnedPolicy]:
-    """What `"MlpPolicy"` means for an action space that `check_spaces` lets pass."""
+    """What `"MlpPolicy"` means for an action space that `check_env` lets pass."""
     return next(policy for kind, policy in POLICIES.items() if isinstance(action_space, kind))
 
 

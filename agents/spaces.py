@@ -17,22 +17,14 @@ def check_env(env: gym.Env[Any, Any] | VecEnv) -> None:
     """Refuse an environment that the agents cannot learn.
 
     Raises:
-        ValueError: naming what would help.
+        ValueError: naming the space, and the wrapper or the kind of environment that would help.
     """
     if isinstance(env, gym.vector.VectorEnv):
         raise ValueError(
             "The environment is a gymnasium.vector.VectorEnv: pass one of Stable-Baselines3's "
             "VecEnvs, such as stable_baselines3.common.env_util.make_vec_env returns."
         )
-    check_spaces(env.observation_space, env.action_space)
-
-
-def check_spaces(observation_space: spaces.Space[Any], action_space: spaces.Space[Any]) -> None:
-    """Refuse what the agents cannot learn.
-
-    Raises:
-        ValueError: naming the space and the wrapper that would help.
-    """
+    observation_space, action_space = env.observation_space, env.action_space
     if not isinstance(observation_space, spaces.Box) or len(observation_space.shape) != 1:
         raise ValueError(
             f"The observation space {observation_space} is not a flat Box: wrap the environment "

@@ -191,7 +191,9 @@ def test_the_policy_learns_from_the_critic_that_has_just_learned():
     fitted, _ = update.fit_critic(state, seen)
     after, _ = update.fit_policy(fitted, seen)
     psi = state.policy.clone().requires_grad_()
-    (expected,) = torch.autograd.grad(-value(fitted.critic, psi, *seen[:1], seen.noise).mean(), psi)
+    (expected,) = torch.autograd.grad(
+        -value(fitted.critic, psi, seen.observations, seen.noise).mean(), psi
+    )
     assert_close(applied_gradient(after.policy_optimizer)[:-1], expected[:-1])
     whole, _ = update(state, BATCH, TASK_BATCH)
     assert_close(whole.policy, after.policy)
