@@ -65,9 +65,10 @@ class ModelBasedAlgorithm(ReadableAlgorithm):
         env: an environment with a flat Box observation and Discrete or flat, bounded Box actions,
             its id, or a vectorised environment.
         preset: `"default"`, or `"published"` for the paper's settings.
-        gradient_steps: updates after each step of the environment; −1 for as many as
-            environments stepped.
-        train_freq: steps between two rounds of updates.
+        gradient_steps: updates in each round; −1 for as many as transitions have come since the
+            last.
+        train_freq: steps of the environment between two rounds of updates, or
+            `(episodes, "episode")`.
         policy_kwargs: passed on to the policy.
         stats_window_size: episodes over which the logged return is averaged.
         tensorboard_log: folder for TensorBoard events.
@@ -200,7 +201,7 @@ class ModelBasedAlgorithm(ReadableAlgorithm):
         return {
             "model": DynamicsModel.of_capacity(
                 self.num_dimensions,
-                self.replay_buffer.action_size,
+                self.replay_buffer.encoding.size,
                 config.model_hidden,
                 config.input_scale,
             ),

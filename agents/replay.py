@@ -12,13 +12,14 @@ from torch import Tensor
 
 from ..batch import Batch
 from ..reason import reason
+from .encoding import encoding_of
 
 
 class TransitionBuffer(ReplayBuffer):
     """A `ReplayBuffer` that samples `Batch`es, with a generator of its own.
 
-    One row holds s, a, r, s′ and the termination of one transition. An action of a discrete space
-    is kept one-hot. Memory is reserved at once, but taken only as rows are written.
+    One row holds s, a, r, s′ and the termination of one transition. Memory is reserved at once, but
+    taken only as rows are written.
 
     Args:
         buffer_size: transitions, of all environments together.
@@ -47,11 +48,8 @@ class TransitionBuffer(ReplayBuffer):
         del self.observations, self.next_observations, self.actions, self.rewards, self.dones
         del self.timeouts
         self.buffer_size = max(buffer_size // n_envs, 1)
-        if isinstance(action_space, spaces.Discrete):
-            self.action_size, self._noise_size = int(action_space.n), 0
-        else:
-            self.action_size = self._noise_size = self.action_dim
-        self._widths = [self.obs_shape[0], self.action_size, 1, self.obs_shape[0], 1]
+        self.encoding = encoding_of(action_space)
+        self._widths = [self.obs_shape[0], self.encoding.size, 1, self.obs_shape[0], 1]
         self._rows = _reserve(self.buffer_size, n_envs, sum(self._widths))
         ends = np.cumsum(self._widths)
         self._columns = [slice(e - w, e) for e, w in zip(ends, self._widths, strict=True)]
@@ -80,19 +78,12 @@ class TransitionBuffer(ReplayBuffer):
         terminated = np.logical_and(done, ~truncated)
         # NumPy writes a few numbers several times faster than torch does.
         row = self._rows[self.pos].numpy()
-        values = (obs, self._encode(action), reward[:, None], next_obs, terminated[:, None])
+        values = (obs, self.encoding.encode(action), reward[:, None], next_obs, terminated[:, None])
         for columns, value in zip(self._columns, values, strict=True):
             row[:, columns] = value
         self.pos += 1
         if self.pos == self.buffer_size:
             self.full, self.pos = True, 0
-
-    def _encode(self, action: np.ndarray) -> np.ndarray:
-        if isinstance(self.action_space, spaces.Discrete):
-            index = action.reshape(self.n_envs, 1) - self.action_space.start
-            one_hot: np.ndarray = index == np.arange(self.action_size)
-            return one_hot
-        return action.reshape(self.n_envs, self.action_size)
 
     def __getstate__(self) -> dict[str, Any]:
         """Of the rows only those that are filled, so that a file is no larger than its content."""
@@ -138,7 +129,9 @@ class TransitionBuffer(ReplayBuffer):
             self.size() * self.n_envs, (number * batch_size,), generator=generator
         )
         sampled = rows.index_select(0, index).to(self.device)
-        noise = torch.randn(len(index), self._noise_size, generator=generator).to(self.device)
+        noise = torch.randn(len(index), self.encoding.noise_size, generator=generator).to(
+            self.device
+        )
         parts = (torch.split(drawn, batch_size) for drawn in (sampled, noise))
         return [self._batch(rows, noise, env) for rows, noise in zip(*parts, strict=True)]
 
@@ -164,17 +157,14 @@ class TransitionBuffer(ReplayBuffer):
     def zeros(self) -> Batch:
         """A batch of one transition in which everything is zero."""
         row = torch.zeros_like(self._rows[0, :1], device=self.device)
-        return self._batch(row, row.new_zeros(1, self._noise_size), None)
+        return self._batch(row, row.new_zeros(1, self.encoding.noise_size), None)
 
     def sample(self, batch_size: int, env: VecNormalize | None = None) -> ReplayBufferSamples:
         """Draw one batch in Stable-Baselines3's format, with torch's global generator."""
         batch = self.sample_batches(batch_size, 1, torch.default_generator, env)[0]
-        actions = batch.actions
-        if isinstance(self.action_space, spaces.Discrete):
-            actions = actions.argmax(-1, keepdim=True) + int(self.action_space.start)
         return ReplayBufferSamples(
             observations=batch.observations,
-            actions=actions,
+            actions=self.encoding.decode(batch.actions),
             next_observations=batch.next_observations,
             dones=batch.terminations.unsqueeze(-1),
             rewards=batch.rewards.unsqueeze(-1),

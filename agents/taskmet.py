@@ -39,7 +39,7 @@ class TaskMet(ModelBasedAlgorithm):
         )
         if config.metric_hidden is None:
             return UnconditionalMetric(form)
-        inputs = num_dimensions + self.replay_buffer.action_size
+        inputs = num_dimensions + self.replay_buffer.encoding.size
         return ConditionalMetric(
             form, MLP((inputs, *config.metric_hidden, form.identity().numel()))
         )
