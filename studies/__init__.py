@@ -10,9 +10,10 @@ from typing import Any
 from .ablation import ABLATION
 from .capacity import CAPACITY
 from .compilation import COMPILATION
-from .continuous import CONTINUOUS, HARDER, LOCOMOTION
+from .continuous import CONTINUOUS, LOCOMOTION
 from .decision import DECISION
 from .first_light import FIRST_LIGHT, FIRST_LIGHT_RAW
+from .harder import HARDER
 from .hypergradient import HYPERGRADIENT
 from .oracles import ORACLES
 from .paper import DISTRACTORS, KINDS

@@ -10,13 +10,11 @@ from ..agents import (
     TaskMetConfig,
     VaGraMConfig,
 )
-from ..envs import DISTRACTOR_KINDS
-from ..relevance import AllAlike
-from ..runs.baselines import dqn, sac
+from ..runs.baselines import sac, sac_normalized
 from ..runs.environments import EnvironmentConfig
 from .study import Study
 
-COLUMNS = (
+CONTINUOUS_COLUMNS = (
     "agent",
     "variant",
     "env",
@@ -50,7 +48,7 @@ _AGENTS = {
 CONTINUOUS = Study(
     name="continuous",
     question="Does the return last under distractors where actions are continuous?",
-    variants={**_AGENTS, "sac": sac},
+    variants={**_AGENTS, "sac": sac, "sac_normalized": sac_normalized},
     environments=[
         EnvironmentConfig(env, num_distractors=k)
         for k in (64, 0, 16)
@@ -58,7 +56,7 @@ CONTINUOUS = Study(
     ],
     timesteps=30_000,
     seeds=range(5),
-    columns=COLUMNS,
+    columns=CONTINUOUS_COLUMNS,
     panel=("env", "num_distractors"),
 )
 
@@ -78,29 +76,7 @@ LOCOMOTION = Study(
     ],
     timesteps=100_000,
     seeds=range(3),
-    columns=COLUMNS,
+    columns=CONTINUOUS_COLUMNS,
     eval_every=5_000,
     panel=("env", "num_distractors"),
-)
-
-HARDER = Study(
-    name="harder",
-    question="What do diagonal and full metrics say of distractors that are more than noise?",
-    variants={
-        "taskmet": TaskMetConfig(),
-        "taskmet_full": TaskMetConfig(metric="full"),
-        # Without gates and prior, which are diagonal: the hypergradient by itself.
-        "taskmet_full_alone": TaskMetConfig(metric="full", relevance=AllAlike()),
-        "taskmet_alone": TaskMetConfig(relevance=AllAlike()),
-        "mle": MLEConfig(),
-        "dqn": dqn,
-    },
-    # Permuted, since a dimension's place is not nothing to a Cholesky factor.
-    environments=[
-        EnvironmentConfig(num_distractors=16, kind=kind, permute=True) for kind in DISTRACTOR_KINDS
-    ],
-    timesteps=30_000,
-    seeds=range(3),
-    columns=COLUMNS,
-    panel=("distractor_kind", "num_distractors"),
 )

@@ -9,7 +9,7 @@ from ..agents import (
     VEPConfig,
 )
 from ..agents.config import configure
-from ..runs.baselines import dqn
+from ..runs.baselines import dqn, dqn_normalized
 from ..runs.environments import EnvironmentConfig
 from .study import Study
 
@@ -28,6 +28,7 @@ DISTRACTORS = Study(
         "mle": MLEConfig(),
         "predictability": PredictabilityConfig(),
         "dqn": dqn,
+        "dqn_normalized": dqn_normalized,
         "omd": OMDConfig(),
         "vep": VEPConfig(),
         "taskmet_published": configure(TaskMetConfig, "published", {}),

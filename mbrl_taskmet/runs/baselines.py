@@ -10,6 +10,7 @@ import torch
 from stable_baselines3 import DQN, SAC
 from stable_baselines3.common.logger import configure
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
+from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 from mbrl_taskmet.agents.callbacks import ReturnsCallback
 from mbrl_taskmet.runs.environments import EnvironmentConfig
@@ -48,6 +49,7 @@ class BaselineRun:
     Attributes:
         agent_name: a key of `BASELINES`.
         environment: with its distractors.
+        normalize_observations: whether it sees them through `VecNormalize`.
         timesteps: environment steps.
         seed: of everything random.
         eval_every: steps between two evaluations.
@@ -56,6 +58,7 @@ class BaselineRun:
 
     agent_name: str
     environment: EnvironmentConfig
+    normalize_observations: bool = False
     timesteps: int = 50_000
     seed: int = 0
     eval_every: int = 2_000
@@ -71,14 +74,14 @@ class BaselineRun:
         run.write_config({"agent": self.agent_name, "seed": self.seed})
         agent = BASELINES[self.agent_name](
             "MlpPolicy",
-            self.environment.make(1, self.seed),
+            self._shown(self.environment.make(1, self.seed)),
             seed=self.seed,
             device="cpu",
             **RECOMMENDED.get((self.agent_name, self.environment.base), {}),
         )
         agent.set_logger(configure(str(folder), ["csv"]))
         evaluation = ReturnsCallback(
-            self.environment.make_for_evaluation(self.eval_episodes, self.seed),
+            self._shown(self.environment.make_for_evaluation(self.eval_episodes, self.seed)),
             run.evaluations,
             interval=self.eval_every,
             episodes=self.eval_episodes,
@@ -86,9 +89,19 @@ class BaselineRun:
         agent.learn(self.timesteps, callback=[evaluation, ReportCallback(report)])
         agent.logger.close()
 
+    def _shown(self, env: VecEnv) -> VecEnv:
+        """As the agent sees it; the callback hands the moments of training over to evaluation."""
+        return VecNormalize(env, norm_reward=False) if self.normalize_observations else env
+
 
 dqn = partial(BaselineRun, agent_name="dqn")
-"""A run of DQN."""
+"""A run of DQN, on observations as they come."""
 
 sac = partial(BaselineRun, agent_name="sac")
-"""A run of SAC."""
+"""A run of SAC, on observations as they come."""
+
+dqn_normalized = partial(dqn, normalize_observations=True)
+"""A run of DQN that normalises observations, as the agents of this package do."""
+
+sac_normalized = partial(sac, normalize_observations=True)
+"""A run of SAC that normalises observations."""

@@ -329,11 +329,14 @@ def test_panels_tell_environments_apart():
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("normalize", [False, True])
 @pytest.mark.parametrize(("name", "env"), [("dqn", "CartPole-v1"), ("sac", "Pendulum-v1")])
-def test_baselines_take_part_in_a_study_without_what_only_a_model_has(tmp_path, name, env):
+def test_baselines_take_part_in_a_study_without_what_only_a_model_has(
+    tmp_path, name, env, normalize
+):
     study = replace(
         TINY,
-        variants={name: partial(BaselineRun, agent_name=name)},
+        variants={name: partial(BaselineRun, agent_name=name, normalize_observations=normalize)},
         environments=[EnvironmentConfig(env, num_distractors=2)],
         seeds=(0,),
     )
