@@ -129,6 +129,12 @@ class SquashedGaussianPolicy(LearnedPolicy):
         action: np.ndarray = np.tanh(mean)
         return action
 
+    def unscale_action(self, scaled_action: np.ndarray) -> np.ndarray:
+        """From [−1, 1] to the space, which Stable-Baselines3 can leave by rounding."""
+        assert isinstance(self.action_space, spaces.Box)
+        unscaled = super().unscale_action(scaled_action)
+        return unscaled.clip(self.action_space.low, self.action_space.high)
+
     def _get_constructor_parameters(self) -> dict[str, Any]:
         return {
             **super()._get_constructor_parameters(),

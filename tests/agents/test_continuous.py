@@ -61,6 +61,19 @@ def test_deviations_are_kept_within_the_range_that_learning_keeps_them_in():
     assert 0 < (learned.actions[:, 0].abs() < 0.99).sum() < 200
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_saturated_actions_lie_in_their_space_whatever_its_bounds(dtype):
+    bounds = np.random.default_rng(0).normal(scale=10, size=(2, 300)).astype(dtype)
+    space = spaces.Box(bounds.min(0), bounds.max(0), dtype=dtype)
+    policy = SquashedGaussianPolicy(spaces.Box(-1, 1, (3,)), space, lambda progress: 0.0, (4,))
+    policy.acting_parameters.zero_()
+    for sign in (-1, 1):
+        policy.acting_parameters[-600:-300] = 100 * sign  # the bias of μ
+        for deterministic in (True, False):
+            action, _ = policy.predict(np.zeros(3, np.float32), deterministic=deterministic)
+            assert space.contains(action.astype(dtype))
+
+
 def test_learning_is_finite_and_actions_lie_in_their_space(
     agent_class, make_agent, make_pendulum, observations
 ):
