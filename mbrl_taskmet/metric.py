@@ -8,7 +8,7 @@ outputs at (s, a).
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Protocol, Self
+from typing import ClassVar, Protocol, Self
 
 import torch
 from torch import Tensor
@@ -116,6 +116,7 @@ class ConditionalMetric(_FormOfRawNumbers):
     """
 
     network: MLP
+    rows_at_a_time: ClassVar[int] = 32
 
     def init(self, generator: torch.Generator, dtype: torch.dtype = torch.float32) -> Tensor:
         """Random hidden layers under a last layer that is constant at the identity."""
@@ -129,6 +130,11 @@ class ConditionalMetric(_FormOfRawNumbers):
     def raw(self, parameters: Tensor, inputs: Tensor) -> Tensor:
         """The network's outputs, shape (B, R)."""
         return self.network(parameters, inputs)
+
+    def weights(self, parameters: Tensor, inputs: Tensor) -> Tensor:
+        """The diagonal of each Λ_φ(s, a), of some rows at a time: a full form makes n² numbers."""
+        parts = torch.split(inputs, self.rows_at_a_time)
+        return torch.cat([self.form.diagonal(self.raw(parameters, part)) for part in parts])
 
     def gauss_newton(
         self, parameters: Tensor, inputs: Tensor, model: Linearization

@@ -49,6 +49,13 @@ def test_weights_are_the_diagonal_of_the_matrix(metric):
 
 
 @every_metric
+def test_weights_of_many_rows_are_those_of_each(metric):
+    phi, inputs = draw_metric(metric), draws(12)(70, N + A)
+    each = torch.cat([metric.weights(phi, row[None]).view(1, N) for row in inputs])
+    assert_close(metric.weights(phi, inputs).expand(70, N), each)
+
+
+@every_metric
 def test_matrix_is_given_where_the_diagonal_does_not_say_all(metric):
     phi = draw_metric(metric)
     found, expected = metric.matrix(phi, INPUTS), matrices(metric, phi, INPUTS)
