@@ -46,7 +46,10 @@ class CheckedAlgorithm(OffPolicyAlgorithm):
         except FloatingPointError as error:
             if not np.isfinite(np.asarray(self._last_obs)).all():
                 raise
-            what, when = "The critic's values are not finite", (self._n_updates, self.num_timesteps)
+            what, when = (
+                "What the policy acts by is not finite",
+                (self._n_updates, self.num_timesteps),
+            )
             raise divergence(what, *when) from error
 
     def _store_transition(
@@ -148,7 +151,8 @@ class CheckedAlgorithm(OffPolicyAlgorithm):
             custom_objects: in place of what the file holds.
             print_system_info: whether to compare this system with that of the file.
             force_reset: whether the environment begins anew.
-            **settings: what the constructor takes, to be changed.
+            **settings: what the constructor takes, to be changed. What only says where learning
+                begins, such as `input_scale`, changes nothing where it has begun.
 
         Raises:
             FileNotFoundError: if there is no such file.

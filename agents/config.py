@@ -62,6 +62,14 @@ def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
+ELSEWHERE = {
+    "ent_coef": "temperature",
+    "exploration_final_eps": "exploration_epsilon",
+    "exploration_initial_eps": "exploration_epsilon",
+    "net_arch": "critic_hidden",
+}
+"""Names of hyperparameters in Stable-Baselines3 that have another here."""
+
 Preset = Literal["default", "published"]
 Config = TypeVar("Config", bound="AgentConfig")
 
@@ -107,7 +115,7 @@ class AgentConfig:
     temperature: float | None = None
     """Temperature α of the soft value and of the policy, in units of reward; None for the policy's
     own, 0.01. With continuous actions it is where α begins, which is then learned as in soft
-    actor-critic, and None is 1."""
+    actor-critic, and None is 1; a loaded agent goes on with the α that it has."""
 
     exploration_epsilon: float | None = None
     """Probability of a uniformly random action while training; None for the policy's own, 0.1.
@@ -250,7 +258,8 @@ class TaskMetConfig(AgentConfig):
     """Adam's step size for the metric."""
 
     metric_warmup: int = 8_000
-    """Updates before the metric starts to learn. The paper has 5,000. A hypergradient through a
+    """Updates before the metric starts to learn, of which there are fewer than steps where several
+    environments share one. The paper has 5,000. A hypergradient through a
     critic that knows little yet leads astray: after 2,500 updates some seeds lost a real dimension
     for good."""
 
@@ -322,7 +331,7 @@ def configure(
         if name not in names:
             raise TypeError(
                 f"{config_class.__name__} has no hyperparameter {name!r}."
-                f"{did_you_mean(name, names)}"
+                f"{did_you_mean(ELSEWHERE.get(name, name), names)}"
             )
     known = next((c for c in config_class.__mro__ if c in PUBLISHED), None)
     chosen = PUBLISHED[known] if preset == "published" and known is not None else {}

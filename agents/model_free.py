@@ -25,7 +25,6 @@ class ModelFree(ModelBasedAlgorithm):
     """The value learner without a model: the oracle in place of the model's level."""
 
     config_class: ClassVar[type[AgentConfig]] = ModelFreeConfig
-    config: ModelFreeConfig
 
     def _make_update(self) -> ModelBasedUpdate:
         return ModelFreeUpdate(**self._levels())

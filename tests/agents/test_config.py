@@ -123,7 +123,12 @@ def one_sentence(error):
 
 @pytest.mark.parametrize(
     ("name", "nearest"),
-    [("metric_lerning_rate", "metric_learning_rate"), ("gama", "gamma"), ("lr", None)],
+    [
+        ("metric_lerning_rate", "metric_learning_rate"),
+        ("gama", "gamma"),
+        ("ent_coef", "temperature"),  # as Stable-Baselines3's SAC calls it
+        ("lr", None),
+    ],
 )
 def test_an_unknown_hyperparameter_is_refused_with_the_nearest_one(make_agent, name, nearest):
     with pytest.raises(TypeError, match=f"no hyperparameter '{name}'") as error:
