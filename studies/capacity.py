@@ -55,12 +55,13 @@ def draw_over_width(study: Study, rows: Sequence[Row], path: Path) -> None:
         axis.minorticks_off()
     for number, (agent, found) in enumerate(by_agent.items()):
         widths = sorted(found)
-        returns = [summarize(found[width].final[None]) for width in widths]
-        errors = [summarize(found[width].final_error[None]) for width in widths]
+        returns = [summarize(found[width].final) for width in widths]
+        errors = [summarize(found[width].final_error) for width in widths]
         # Beside each other, since all stand at the same widths.
-        beside = [1.04**number * width for width in widths]
-        draw_intervals(left, beside, returns, label=agent)
-        draw_intervals(right, beside, errors, label=agent)
+        beside = [1.03 ** (number - (len(by_agent) - 1) / 2) * width for width in widths]
+        seeds = "/".join(dict.fromkeys(str(len(found[width].final)) for width in widths))
+        for axis, summaries in ((left, returns), (right, errors)):
+            draw_intervals(axis, beside, summaries, label=f"{agent} ({seeds} seeds)")
     left.legend(fontsize="small")
     figure.savefig(path, dpi=120)
 

@@ -120,9 +120,13 @@ class DecisionStudy(ResumableStudy[ExperimentRun]):
         """The experiment's settings as text."""
         return tuple(str(row[column]) for column in LABELS)
 
-    def ends(self, row: Row) -> bool:
-        """A run has one row, whose last column is written last."""
-        return bool(row["seconds"])
+    def place(self, row: Row) -> tuple[()]:
+        """A run has one row."""
+        return ()
+
+    def is_whole(self, rows: Sequence[Row]) -> bool:
+        """A run has one row."""
+        return len(rows) == 1
 
     def rows(self, variant: str, run: ExperimentRun, folder: Path) -> list[list[Any]]:
         """Settings and measures."""

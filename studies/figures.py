@@ -121,13 +121,12 @@ def summary_table(study: Study, rows: Sequence[Row]) -> Table:
         padding=(0, 1, 0, 0),
     )
     for group in curves(study, rows):
-        area = group.returns.mean(1)
         table.add_row(
             group.panel,
             group.variant,
             str(len(group.returns)),
-            _interval(summarize(group.final[None])),
-            _interval(summarize(area[None])),
+            _interval(group.final),
+            _interval(group.returns.mean(1)),
             f"{group.final.min():.0f}",
             f"{np.median(group.ratios[:, -1]):.1f}",
             *[f"{group.aucs[:, -1].min():.3f}"] * ranked,
@@ -135,8 +134,10 @@ def summary_table(study: Study, rows: Sequence[Row]) -> Table:
     return table
 
 
-def _interval(summary: Summary) -> str:
-    return f"{summary.iqm:.0f} [{summary.low:.0f}, {summary.high:.0f}]"
+def _interval(scores: NDArray[np.float64]) -> str:
+    """Of each seed's score; of one or two seeds there is no interval to speak of."""
+    iqm, low, high = summarize(scores)
+    return f"{iqm:.0f}" if len(scores) < 3 else f"{iqm:.0f} [{low:.0f}, {high:.0f}]"
 
 
 def draw(study: Study, rows: Sequence[Row], path: Path) -> None:
@@ -216,11 +217,12 @@ def draw_by_number(study: Study, rows: Sequence[Row], path: Path) -> None:
         own = sorted((g for g in groups if g.variant == variant), key=lambda g: int(g.panel))
         seeds = "/".join(dict.fromkeys(str(len(group.final)) for group in own))
         # Beside each other, since many stand at the same return.
-        beside = offset_copy(axis.transData, figure, x=3 * place(study, variant), units="points")
+        shift = 3 * (place(study, variant) - (len(study.variants) - 1) / 2)
+        beside = offset_copy(axis.transData, figure, x=shift, units="points")
         draw_intervals(
             axis,
             [int(group.panel) for group in own],
-            [summarize(group.final[None]) for group in own],
+            [summarize(group.final) for group in own],
             label=f"{variant} ({seeds} seeds)",
             color=colour(study, variant),
             transform=beside,

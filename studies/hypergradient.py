@@ -275,6 +275,7 @@ HYPERGRADIENT = Study(
     timesteps=40_000,
     seeds=range(3),
     eval_every=5_000,
+    estimators=tuple(ESTIMATORS),
     columns=(
         "study",
         "agent",

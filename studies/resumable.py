@@ -56,8 +56,12 @@ class ResumableStudy(ABC, Generic[JobT]):
         """What a row has in common with all rows of its run, and with no others."""
 
     @abstractmethod
-    def ends(self, row: Row) -> bool:
-        """Whether a run that has this row has all of its rows."""
+    def place(self, row: Row) -> tuple[Any, ...]:
+        """What tells a row from the others of its run, in their order."""
+
+    @abstractmethod
+    def is_whole(self, rows: Sequence[Row]) -> bool:
+        """Whether a run that has these rows, no two of one place, has all of its own."""
 
     @abstractmethod
     def show(self, rows: Sequence[Row]) -> Table:
@@ -102,14 +106,22 @@ class ResumableStudy(ABC, Generic[JobT]):
             ) from error
 
     def read(self, path: Path) -> list[Row]:
-        """The results so far: the rows of each run that they hold to its end.
+        """The results so far: the rows of each run that they hold as a whole, in the study's order.
 
         Raises:
-            ValueError: if the file has other columns.
+            ValueError: if the file has other columns, or lines that are no results.
         """
-        rows = self._all_rows(path)
-        ended = {self.key(row) for row in rows if self.ends(row)}
-        return [row for row in rows if self.key(row) in ended]
+        runs: dict[tuple[str, ...], list[Row]] = {}
+        for row in filter(self.belongs, self._all_rows(path)):
+            runs.setdefault(self.key(row), []).append(row)
+        known = {self.key(self.labels(*run)): index for index, run in enumerate(self.runs())}
+        whole = [key for key, rows in runs.items() if self.is_whole(rows)]
+        whole.sort(key=lambda key: known.get(key, len(known)))
+        return [row for key in whole for row in sorted(runs[key], key=self.place)]
+
+    def belongs(self, row: Row) -> bool:
+        """Whether the study has a row of this place, where runs that outlast it have others."""
+        return True
 
     def append(self, path: Path, rows: Sequence[Sequence[Any]]) -> None:
         """Add a run to the results, all of it or nothing, in place of what they held of it.
@@ -129,15 +141,21 @@ class ResumableStudy(ABC, Generic[JobT]):
             whole.replace(path)
 
     def _all_rows(self, path: Path) -> list[Row]:
-        """Those of runs that were cut off too; no line that was, and none twice."""
+        """Those of runs that were cut off too; no line that was, and of one place the last."""
         if not path.exists():
             return []
-        with path.open(newline="") as file:
-            reader = csv.DictReader(file)
-            # Of a line that is too short some columns have no value, of a longer one some values
-            # no column.
-            whole = [row for row in reader if None not in row and None not in row.values()]
-            rows = list({tuple(row.values()): row for row in whole}.values())
-        if list(reader.fieldnames or ()) != list(self.columns):
-            raise ValueError(f"{path} has other columns than the study {self.name}: move it away.")
-        return rows
+        try:
+            with path.open(newline="") as file:
+                reader = csv.DictReader(line for line in file if line.endswith("\n"))
+                lines = list(reader)
+            if list(reader.fieldnames or self.columns) == list(self.columns):
+                # Of a line that is too short some columns have no value, of a longer one some
+                # values no column.
+                rows = [row for row in lines if None not in row and None not in row.values()]
+                return list({(self.key(row), self.place(row)): row for row in rows}.values())
+        except (csv.Error, ValueError) as error:
+            raise ValueError(
+                f"{path} holds what is no result of the study {self.name} ({reason(error)}): "
+                "repair it, or move it away."
+            ) from error
+        raise ValueError(f"{path} has other columns than the study {self.name}: move it away.")

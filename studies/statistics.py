@@ -1,5 +1,6 @@
 """Summaries over seeds, as rliable defines them (Agarwal et al. 2021, arXiv 2108.13264)."""
 
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -27,28 +28,34 @@ def interquartile_mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
         values: shape (…, N).
 
     Returns:
-        Shape (…).
+        Shape (…); NaN where one of the values is.
     """
     count = values.shape[-1]
     cut = count // 4
-    mean: NDArray[np.float64] = np.sort(values, axis=-1)[..., cut : count - cut].mean(-1)
-    return mean
+    mean = np.sort(values, axis=-1)[..., cut : count - cut].mean(-1)
+    found: NDArray[np.float64] = np.where(np.isnan(values).any(-1), np.nan, mean)
+    return found
 
 
 def summarize(
-    tasks: NDArray[np.float64], *, repetitions: int = 5_000, confidence: float = 0.95
+    scores: NDArray[np.float64], *, resamples: int = 50_000, confidence: float = 0.95
 ) -> Summary:
-    """The interquartile mean over all tasks and seeds, with a stratified bootstrap interval.
+    """The interquartile mean over seeds, with a bootstrap interval.
+
+    Of few seeds all resamples are taken rather than drawn: the ends of an interval are then single
+    values far from each other, between which a draw would decide.
 
     Args:
-        tasks: scores of shape (tasks, seeds); a bootstrap sample redraws the seeds of each task.
-        repetitions: bootstrap samples.
+        scores: of each seed, shape (N,).
+        resamples: how many are drawn, where there are more.
         confidence: of the interval, by percentiles.
     """
-    num_tasks, num_seeds = tasks.shape
-    rng = np.random.default_rng(0)
-    drawn = rng.integers(num_seeds, size=(repetitions, num_tasks, num_seeds))
-    samples = np.take_along_axis(tasks[None], drawn, axis=2).reshape(repetitions, -1)
+    count = len(scores)
+    if count**count <= resamples:
+        drawn = np.array(list(product(range(count), repeat=count)))
+    else:
+        drawn = np.random.default_rng(0).integers(count, size=(resamples, count))
     tail = 50 * (1 - confidence)
-    low, high = np.percentile(interquartile_mean(samples), [tail, 100 - tail])
-    return Summary(float(interquartile_mean(tasks.reshape(-1))), float(low), float(high))
+    means = interquartile_mean(scores[drawn])
+    low, high = np.percentile(means, [tail, 100 - tail], method="inverted_cdf")
+    return Summary(float(interquartile_mean(scores)), float(low), float(high))

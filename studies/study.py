@@ -46,6 +46,7 @@ class Study(ResumableStudy[Run]):
         environments: in each of which every variant is trained.
         timesteps: environment steps of a run.
         eval_every: steps between two evaluations of ten episodes.
+        estimators: what each evaluation has a row for, by the column of that name.
         columns: of the results, a choice of what `row` gives.
         panel: the columns whose combinations of values get a picture each.
         published: what others report, by variant and number of distractors, to be drawn beside the
@@ -59,6 +60,7 @@ class Study(ResumableStudy[Run]):
     environments: Sequence[EnvironmentConfig]
     timesteps: int
     eval_every: int = 2_000
+    estimators: Sequence[str] = ("",)
     columns: Sequence[str] = COLUMNS
     panel: Sequence[str] = ("num_distractors",)
     published: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
@@ -101,15 +103,11 @@ class Study(ResumableStudy[Run]):
                         ),
                     )
 
-    def read(self, path: Path) -> list[Row]:
-        """The results so far, at the study's own evaluations.
+    def belongs(self, row: Row) -> bool:
+        """Whether an evaluation is one of those that the study has.
 
-        Those of runs that were evaluated more often, or trained for longer, hold others too.
+        Runs that were evaluated more often, or trained for longer, have others too.
         """
-        return [row for row in super().read(path) if self._evaluates(row)]
-
-    def _evaluates(self, row: Row) -> bool:
-        """Whether an evaluation is one of those that the study has."""
         steps = int(row["timesteps"])
         return steps <= self.timesteps and steps % self.eval_every == 0
 
@@ -117,9 +115,13 @@ class Study(ResumableStudy[Run]):
         """The values of the columns that say which run a row belongs to."""
         return tuple(str(row[column]) for column in self.columns if column in LABELS)
 
-    def ends(self, row: Row) -> bool:
-        """Whether this is the evaluation after the last step."""
-        return row["timesteps"] == str(self.timesteps)
+    def place(self, row: Row) -> tuple[int, str]:
+        """The steps after which the evaluation was made, and its estimator."""
+        return int(row["timesteps"]), row.get("estimator", "")
+
+    def is_whole(self, rows: Sequence[Row]) -> bool:
+        """Whether these are as many rows as the study has evaluations and estimators."""
+        return len(rows) == self.timesteps // self.eval_every * len(self.estimators)
 
     def labels(self, variant: str, run: Run) -> dict[str, Any]:
         """What tells a run from the others."""
@@ -143,7 +145,7 @@ class Study(ResumableStudy[Run]):
             [(labels | evaluation)[ALIASES.get(column, column)] for column in self.columns]
             for evaluation in RunFolder(folder).read_evaluations()
             # Agents that collect many steps at a time overshoot.
-            if self._evaluates(evaluation)
+            if self.belongs(evaluation)
         ]
 
     def show(self, rows: Sequence[Row]) -> Table:

@@ -5,6 +5,8 @@ from typing import Any
 
 import torch
 
+from mbrl_taskmet.suggestion import did_you_mean
+
 
 def check_positive(**options: int | None) -> None:
     """Refuse numbers below one; None was not given.
@@ -39,6 +41,7 @@ def check_choices(what: str, chosen: Sequence[Any], available: Collection[Any]) 
         if choice not in available:
             raise ValueError(
                 f"The study has no {what} {choice!r}: choose of {', '.join(map(str, available))}."
+                f"{did_you_mean(str(choice), map(str, available))}"
             )
 
 

@@ -93,7 +93,8 @@ class StudyCommand:
             study.check_place(path)
         failures = self._train(study, missing, path, console) if missing else {}
         for folder, error in failures.items():
-            console.print(f"{folder.name}: {with_type(error)}", style="red", markup=False)
+            message = f"{folder.name}: {with_type(error)}"
+            Console(stderr=True).print(message, style="red", markup=False)
         rows = study.read(path)
         if rows:
             # All that the file holds, whatever part was asked for.
@@ -169,11 +170,11 @@ class StudyCommand:
             )
         chosen = list(study.environments)
         if self.num_distractors is not None:
-            numbers = {environment.num_distractors for environment in study.environments}
+            numbers = dict.fromkeys(e.num_distractors for e in study.environments)
             check_choices("number of distractors", self.num_distractors, numbers)
             chosen = [e for e in chosen if e.num_distractors in self.num_distractors]
         if self.kinds is not None:
-            kinds = {environment.kind for environment in study.environments}
+            kinds = dict.fromkeys(environment.kind for environment in study.environments)
             check_choices("kind of distractors", self.kinds, kinds)
             chosen = [e for e in chosen if e.kind in self.kinds]
         if not chosen:

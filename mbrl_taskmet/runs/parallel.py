@@ -60,7 +60,11 @@ def train_all(
     with executor(runs, workers, runs_per_process) as execution, _progress(console) as progress:
         tasks = {
             folder: progress.add_task(
-                folder.name, total=config.timesteps, start=False, visible=not crowded
+                folder.name,
+                total=config.timesteps,
+                start=False,
+                visible=not crowded,
+                episode_return=None,
             )
             for folder, config in runs.items()
         }
@@ -71,6 +75,7 @@ def train_all(
         try:
             for folder, error in execution.outcomes:
                 progress.advance(done)
+                progress.start_task(tasks[folder])  # or a late report would, and show it again
                 progress.update(tasks[folder], visible=not crowded)
                 if error is None:
                     on_finished(folder, runs[folder])
@@ -117,7 +122,9 @@ class _ReturnColumn(ProgressColumn):
     def render(self, task: Task) -> Text:
         if task.fields.get("note"):
             return Text(task.fields["note"], "yellow")
-        value = task.fields.get("episode_return")
+        if "episode_return" not in task.fields:  # the count of runs
+            return Text()
+        value = task.fields["episode_return"]
         return Text("return    –" if value is None else f"return {value:6.1f}", "green")
 
 
@@ -126,4 +133,5 @@ class _SpeedColumn(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         speed = task.speed or task.finished_speed
-        return Text("" if speed is None else f"{speed:5.0f} steps/s", "cyan")
+        is_run = "episode_return" in task.fields
+        return Text(f"{speed:5.0f} steps/s" if speed and is_run else "", "cyan")

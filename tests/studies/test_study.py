@@ -134,6 +134,59 @@ def test_what_several_write_at_once_is_all_kept(tmp_path):
     assert study.missing(study.read(path)) == []
 
 
+def test_of_a_run_that_was_done_twice_the_later_rows_count(tmp_path):
+    """As where files of two machines were put together."""
+    path, rows = tmp_path / "tiny.csv", list(rows_of(TINY, 5.0))
+    TINY.append(path, [list(row.values()) for row in rows_of(TINY, 1.0)])
+    own = path.read_text()
+    TINY.append(path, [list(row.values()) for row in rows])
+    _, *lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join([own, *lines]))
+    assert TINY.read(path) == rows
+
+
+def test_the_order_of_lines_does_not_matter(tmp_path):
+    path, study = tmp_path / "tiny.csv", replace(TINY, timesteps=720)  # 60 and 600
+    rows = list(rows_of(study))
+    study.append(path, [list(row.values()) for row in rows])
+    header, *lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join([header, *sorted(lines)]))
+    assert study.read(path) == rows
+
+
+def test_a_run_that_lacks_a_line_is_done_again(tmp_path):
+    path = tmp_path / "tiny.csv"
+    TINY.append(path, [list(row.values()) for row in rows_of(TINY)])
+    header, *lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join([header, *lines[1:]]))
+    ((variant, run),) = TINY.missing(TINY.read(path))
+    assert (variant, run.seed) == ("mle", 0)
+
+
+def test_a_last_line_that_was_cut_off_does_not_count(tmp_path):
+    path = tmp_path / "tiny.csv"
+    TINY.append(path, [list(row.values()) for row in rows_of(TINY)])
+    path.write_text(path.read_text().rstrip())
+    assert len(TINY.missing(TINY.read(path))) == 1
+
+
+def test_an_empty_file_holds_no_results(tmp_path):
+    path, rows = tmp_path / "tiny.csv", list(rows_of(TINY))
+    path.touch()
+    assert TINY.read(path) == []
+    TINY.append(path, [list(row.values()) for row in rows])
+    assert TINY.read(path) == rows
+
+
+@pytest.mark.parametrize("damage", [b"\xff\xfe", b"sixty"])
+def test_a_file_that_holds_something_else_is_refused(tmp_path, damage):
+    path = tmp_path / "tiny.csv"
+    TINY.append(path, [list(row.values()) for row in rows_of(TINY)])
+    path.write_bytes(path.read_bytes().replace(b",60,", b"," + damage + b",", 1))
+    with pytest.raises(ValueError, match=r"tiny.csv holds what is no result .*: repair it, or"):
+        TINY.read(path)
+
+
 def test_results_with_other_columns_are_not_mixed_in(tmp_path):
     path = tmp_path / "tiny.csv"
     path.write_text("agent,seed\nmle,0\n")
@@ -175,8 +228,11 @@ def test_capacity_is_drawn_over_the_width_with_the_models_error(tmp_path, monkey
     assert (tmp_path / "capacity.png").stat().st_size > 10_000
     returns, errors = drawn[0].axes
     assert len(returns.containers) == len(errors.containers) == 7
-    line = errors.containers[0].lines[0]
+    # The agents stand beside each other, the fourth of seven at the width itself.
+    line = errors.containers[3].lines[0]
     assert line.get_xdata().tolist() == list(WIDTHS)
+    for container in errors.containers:
+        assert list(container.lines[0].get_xdata()) == pytest.approx(list(WIDTHS), rel=0.1)
     assert line.get_ydata() == pytest.approx([width / 100 for width in WIDTHS])
     # The interquartile mean of 1, 2, 3, 4 and 5.
     assert set(returns.containers[0].lines[0].get_ydata()) == {3}
@@ -288,7 +344,7 @@ def test_a_study_can_be_done_in_parts():
 @pytest.mark.parametrize(
     ("option", "complaint"),
     [
-        ({"variants": ("mlee",)}, "no variant 'mlee': choose of mle, taskmet"),
+        ({"variants": ("mlee",)}, "no variant 'mlee': choose of mle, taskmet. Did you mean 'mle'"),
         ({"num_distractors": (7,)}, "no number of distractors 7: choose of 2"),
         ({"variants": ()}, "Choose at least one variant of mle, taskmet"),
         ({"kinds": ("redundant",)}, "no kind of distractors 'redundant': choose of gaussian"),
