@@ -46,11 +46,8 @@ class CheckedAlgorithm(OffPolicyAlgorithm):
         except FloatingPointError as error:
             if not np.isfinite(np.asarray(self._last_obs)).all():
                 raise
-            what, when = (
-                "What the policy acts by is not finite",
-                (self._n_updates, self.num_timesteps),
-            )
-            raise divergence(what, *when) from error
+            what = "What the policy acts by is not finite"
+            raise divergence(what, self._n_updates, self.num_timesteps) from error
 
     def _store_transition(
         self,

@@ -259,9 +259,8 @@ class TaskMetConfig(AgentConfig):
 
     metric_warmup: int = 8_000
     """Updates before the metric starts to learn, of which there are fewer than steps where several
-    environments share one. The paper has 5,000. A hypergradient through a
-    critic that knows little yet leads astray: after 2,500 updates some seeds lost a real dimension
-    for good."""
+    environments share one. The paper has 5,000. A hypergradient through a critic that knows little
+    yet leads astray: after 2,500 updates some seeds lost a real dimension for good."""
 
     independent_batches: bool = True
     """Whether the task loss is taken on a batch of its own. The paper uses one batch for both,

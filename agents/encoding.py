@@ -19,7 +19,7 @@ class Encoding(Protocol):
     noise_size: int
 
     def encode(self, actions: np.ndarray) -> np.ndarray:
-        """As rows: N actions → (N, size)."""
+        """As rows: (N, 1) or (N, d) → (N, size)."""
 
     def decode(self, rows: Tensor) -> Tensor:
         """As Stable-Baselines3 samples them: (B, size) → (B, 1) or (B, d)."""
@@ -34,8 +34,8 @@ class OneHot:
         self.size, self._start = int(space.n), int(space.start)
 
     def encode(self, actions: np.ndarray) -> np.ndarray:
-        """N indices → (N, A), True at each action's."""
-        one_hot: np.ndarray = actions.reshape(-1, 1) - self._start == np.arange(self.size)
+        """The indices, (N, 1) → (N, A), True at each action's."""
+        one_hot: np.ndarray = actions - self._start == np.arange(self.size)
         return one_hot
 
     def decode(self, rows: Tensor) -> Tensor:
@@ -51,7 +51,7 @@ class AsItIs:
 
     def encode(self, actions: np.ndarray) -> np.ndarray:
         """(N, d) → (N, d)."""
-        return actions.reshape(-1, self.size)
+        return actions
 
     def decode(self, rows: Tensor) -> Tensor:
         """(B, d) → (B, d)."""

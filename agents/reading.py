@@ -11,12 +11,13 @@ from torch import Tensor
 
 from ..batch import Batch
 from ..dynamics import model_inputs
+from ..metric import MATRICES_AT_A_TIME
 from .checked import CheckedAlgorithm
 from .learner import Learner
 from .metric_weights import LEVELS, FloatArray, MetricWeights
 from .replay import TransitionBuffer
 
-MATRICES_AT_A_TIME, MOST_MATRICES = 32, 256
+MOST_MATRICES = 256
 """Of the transitions over which a conditional metric's matrix is averaged."""
 
 
@@ -145,7 +146,7 @@ def _mean_matrix(learner: Learner, batch: Batch) -> Tensor | None:
     metric = learner.update.metric_at(state)
     inputs = model_inputs(batch.observations, batch.actions)[:MOST_MATRICES]
     total: Tensor | None = None
-    for part in torch.split(inputs, MATRICES_AT_A_TIME):  # a matrix for each takes memory
+    for part in torch.split(inputs, MATRICES_AT_A_TIME):
         matrix = metric.matrix(state.metric, part)
         if matrix is None or matrix.dim() == 2:
             return matrix

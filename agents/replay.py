@@ -78,7 +78,8 @@ class TransitionBuffer(ReplayBuffer):
         terminated = np.logical_and(done, ~truncated)
         # NumPy writes a few numbers several times faster than torch does.
         row = self._rows[self.pos].numpy()
-        values = (obs, self.encoding.encode(action), reward[:, None], next_obs, terminated[:, None])
+        taken = self.encoding.encode(action.reshape(self.n_envs, self.action_dim))
+        values = (obs, taken, reward[:, None], next_obs, terminated[:, None])
         for columns, value in zip(self._columns, values, strict=True):
             row[:, columns] = value
         self.pos += 1

@@ -8,7 +8,7 @@ outputs at (s, a).
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import ClassVar, Protocol, Self
+from typing import Protocol, Self
 
 import torch
 from torch import Tensor
@@ -16,6 +16,9 @@ from torch import Tensor
 from mbrl_taskmet.forms import Form, Scaled
 from mbrl_taskmet.mlp import MLP
 from mbrl_taskmet.networks import Linearization, Rows
+
+MATRICES_AT_A_TIME = 32
+"""Of the transitions whose matrices a reader asks for, since a matrix for each takes memory."""
 
 
 class Metric(Protocol):
@@ -116,7 +119,6 @@ class ConditionalMetric(_FormOfRawNumbers):
     """
 
     network: MLP
-    rows_at_a_time: ClassVar[int] = 32
 
     def init(self, generator: torch.Generator, dtype: torch.dtype = torch.float32) -> Tensor:
         """Random hidden layers under a last layer that is constant at the identity."""
@@ -132,8 +134,8 @@ class ConditionalMetric(_FormOfRawNumbers):
         return self.network(parameters, inputs)
 
     def weights(self, parameters: Tensor, inputs: Tensor) -> Tensor:
-        """The diagonal of each Λ_φ(s, a), of some rows at a time: a full form makes n² numbers."""
-        parts = torch.split(inputs, self.rows_at_a_time)
+        """The diagonal of each Λ_φ(s, a), a few at a time: a full form makes n² numbers."""
+        parts = torch.split(inputs, MATRICES_AT_A_TIME)
         return torch.cat([self.form.diagonal(self.raw(parameters, part)) for part in parts])
 
     def gauss_newton(

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from ..agents import MLEConfig, OMDConfig, TaskMetConfig, VEPConfig
 from ..runs.environments import EnvironmentConfig
 from .ablation import without_hypergradient
-from .figures import LAST, Curves, curves, draw_intervals
+from .figures import LAST, Curves, centred, curves, draw_intervals, labelled
 from .resumable import Row
 from .statistics import summarize
 from .study import Study
@@ -58,10 +58,10 @@ def draw_over_width(study: Study, rows: Sequence[Row], path: Path) -> None:
         returns = [summarize(found[width].final) for width in widths]
         errors = [summarize(found[width].final_error) for width in widths]
         # Beside each other, since all stand at the same widths.
-        beside = [1.03 ** (number - (len(by_agent) - 1) / 2) * width for width in widths]
-        seeds = "/".join(dict.fromkeys(str(len(found[width].final)) for width in widths))
-        for axis, summaries in ((left, returns), (right, errors)):
-            draw_intervals(axis, beside, summaries, label=f"{agent} ({seeds} seeds)")
+        beside = [1.03 ** centred(number, len(by_agent)) * width for width in widths]
+        label = labelled(agent, [found[width] for width in widths])
+        draw_intervals(left, beside, returns, label=label)
+        draw_intervals(right, beside, errors, label=label)
     left.legend(fontsize="small")
     figure.savefig(path, dpi=120)
 

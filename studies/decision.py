@@ -125,8 +125,8 @@ class DecisionStudy(ResumableStudy[ExperimentRun]):
         return ()
 
     def is_whole(self, rows: Sequence[Row]) -> bool:
-        """A run has one row."""
-        return len(rows) == 1
+        """A run has one row, whose last column is written last."""
+        return bool(rows[0]["seconds"])
 
     def rows(self, variant: str, run: ExperimentRun, folder: Path) -> list[list[Any]]:
         """Settings and measures."""

@@ -98,6 +98,18 @@ def _values(runs: Mapping[str, Sequence[Row]], column: str) -> NDArray[np.float6
     return np.array([[float(row.get(column) or "nan") for row in run] for run in runs.values()])
 
 
+def labelled(name: str, groups: Sequence[Curves]) -> str:
+    """A name, and the number of seeds: of each of these groups, if they differ."""
+    counts = list(dict.fromkeys(len(group.returns) for group in groups))
+    word = "seed" if counts == [1] else "seeds"
+    return f"{name} ({'/'.join(map(str, counts))} {word})"
+
+
+def centred(index: int, count: int) -> float:
+    """Where one of so many stands that are beside each other around a common place."""
+    return index - (count - 1) / 2
+
+
 def summary_table(study: Study, rows: Sequence[Row]) -> Table:
     """Final performance, area under the curve and separation at the end of each variant."""
     ranked = "ranking_auc" in study.columns
@@ -157,8 +169,7 @@ def draw(study: Study, rows: Sequence[Row], path: Path) -> None:
     axes = figure.subplots(len(panels), 2, squeeze=False)
     for (returns, ratios), (panel, groups) in zip(axes, panels.items(), strict=True):
         for group in groups:
-            seeds = len(group.returns)
-            label = f"{group.variant} ({seeds} {'seed' if seeds == 1 else 'seeds'})"
+            label = labelled(group.variant, [group])
             color = colour(study, group.variant)
             for axis, values in ((returns, group.returns), (ratios, group.ratios)):
                 mean = interquartile_mean(values.T)
@@ -215,15 +226,14 @@ def draw_by_number(study: Study, rows: Sequence[Row], path: Path) -> None:
     variants = {group.variant for group in groups}
     for variant in sorted(variants, key=lambda name: (place(study, name), name)):
         own = sorted((g for g in groups if g.variant == variant), key=lambda g: int(g.panel))
-        seeds = "/".join(dict.fromkeys(str(len(group.final)) for group in own))
         # Beside each other, since many stand at the same return.
-        shift = 3 * (place(study, variant) - (len(study.variants) - 1) / 2)
+        shift = 3 * centred(place(study, variant), len(study.variants))
         beside = offset_copy(axis.transData, figure, x=shift, units="points")
         draw_intervals(
             axis,
             [int(group.panel) for group in own],
             [summarize(group.final) for group in own],
-            label=f"{variant} ({seeds} seeds)",
+            label=labelled(variant, own),
             color=colour(study, variant),
             transform=beside,
         )

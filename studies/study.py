@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -120,8 +121,9 @@ class Study(ResumableStudy[Run]):
         return int(row["timesteps"]), row.get("estimator", "")
 
     def is_whole(self, rows: Sequence[Row]) -> bool:
-        """Whether these are as many rows as the study has evaluations and estimators."""
-        return len(rows) == self.timesteps // self.eval_every * len(self.estimators)
+        """Whether these are the study's evaluations, of each estimator."""
+        steps = range(self.eval_every, self.timesteps + 1, self.eval_every)
+        return set(product(steps, self.estimators)) <= {self.place(row) for row in rows}
 
     def labels(self, variant: str, run: Run) -> dict[str, Any]:
         """What tells a run from the others."""

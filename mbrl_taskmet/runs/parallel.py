@@ -122,7 +122,7 @@ class _ReturnColumn(ProgressColumn):
     def render(self, task: Task) -> Text:
         if task.fields.get("note"):
             return Text(task.fields["note"], "yellow")
-        if "episode_return" not in task.fields:  # the count of runs
+        if not _is_run(task):
             return Text()
         value = task.fields["episode_return"]
         return Text("return    –" if value is None else f"return {value:6.1f}", "green")
@@ -133,5 +133,10 @@ class _SpeedColumn(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         speed = task.speed or task.finished_speed
-        is_run = "episode_return" in task.fields
-        return Text(f"{speed:5.0f} steps/s" if speed and is_run else "", "cyan")
+        shown = speed is not None and _is_run(task)
+        return Text(f"{speed:5.0f} steps/s" if shown else "", "cyan")
+
+
+def _is_run(task: Task) -> bool:
+    """Whether it is a run, and not the count of them."""
+    return "episode_return" in task.fields
