@@ -133,7 +133,7 @@ class CheckedAlgorithm(OffPolicyAlgorithm):
         cls,
         path: str | Path | io.BufferedIOBase,
         env: GymEnv | None = None,
-        device: torch.device | str = "auto",
+        device: torch.device | str = "cpu",
         custom_objects: dict[str, Any] | None = None,
         print_system_info: bool = False,
         force_reset: bool = True,

@@ -30,29 +30,33 @@ class PopulationBenchmark:
 
     Attributes:
         num_distractors: each k.
-        members: sizes of the population.
+        members: sizes of the population on a processor.
+        gpu_members: those on a GPU, where there is one, which takes many in the time of one.
         rounds: interleaved turns of each.
         turn: calls in a turn.
     """
 
     num_distractors: Sequence[int] = (16, 128)
     members: Sequence[int] = (1, 4, 16)
+    gpu_members: Sequence[int] = (1, 16, 128, 512)
     rounds: int = 20
     turn: int = 10
 
     def run(self) -> Iterator[dict[str, Any]]:
         """A row for each device, k, size and mode."""
         torch.set_num_threads(1)
-        devices = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
-        for device in devices:
+        sizes = {"cpu": self.members}
+        if torch.cuda.is_available():
+            sizes["cuda"] = self.gpu_members
+        for device, members in sizes.items():
             for k in self.num_distractors:
-                yield from self._run(device, k)
+                yield from self._run(device, members, k)
 
-    def _run(self, device: str, k: int) -> Iterator[dict[str, Any]]:
+    def _run(self, device: str, members: Sequence[int], k: int) -> Iterator[dict[str, Any]]:
         case = make_case("taskmet", k)
         calls = {
             (size, mode): _population(case, size, device, compiled=mode == "compiled")
-            for size in self.members
+            for size in members
             for mode in ("eager", "compiled")
         }
         first = {key: _wall_time(call) for key, call in calls.items()}

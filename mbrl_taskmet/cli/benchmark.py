@@ -91,7 +91,7 @@ class Benchmark:
             return decisions.COLUMNS, decisions.DecisionBenchmark(stocks).run()
         population = populations.PopulationBenchmark()
         if self.quick:
-            population = populations.PopulationBenchmark((16,), (1, 4), rounds=5)
+            population = populations.PopulationBenchmark((16,), (1, 4), (1, 16), rounds=5)
         return populations.COLUMNS, population.run()
 
     def _gather(
