@@ -54,6 +54,9 @@ class StudyCommand:
     variants: tuple[str, ...] | None = None
     """Only these of the study's variants (`--variants ?` names them)."""
 
+    envs: tuple[str, ...] | None = None
+    """Only these of the study's environments, by the id without distractors."""
+
     num_distractors: tuple[int, ...] | None = None
     """Only these of the study's numbers of distractors."""
 
@@ -144,10 +147,10 @@ class StudyCommand:
         return self._environments_of(study) if isinstance(study, Study) else study
 
     def _tasks_of(self, study: DecisionStudy) -> DecisionStudy:
-        if self.num_distractors is not None or self.kinds is not None:
+        if any(wanted is not None for wanted in (self.envs, self.num_distractors, self.kinds)):
             raise ValueError(
-                f"The study {study.name} has no distractors: leave out --num-distractors and "
-                "--kinds; --problems and --regimes choose its tasks."
+                f"The study {study.name} has no environments: leave out --envs, --num-distractors "
+                "and --kinds; --problems and --regimes choose its tasks."
             )
         if self.problems is not None:
             check_choices("problem", self.problems, study.problems)
@@ -166,17 +169,20 @@ class StudyCommand:
         if self.problems is not None or self.regimes is not None:
             raise ValueError(
                 f"The study {study.name} has no problems: leave out --problems and --regimes; "
-                "--kinds and --num-distractors choose its environments."
+                "--envs, --kinds and --num-distractors choose its environments."
             )
         chosen = list(study.environments)
-        if self.num_distractors is not None:
-            numbers = dict.fromkeys(e.num_distractors for e in study.environments)
-            check_choices("number of distractors", self.num_distractors, numbers)
-            chosen = [e for e in chosen if e.num_distractors in self.num_distractors]
-        if self.kinds is not None:
-            kinds = dict.fromkeys(environment.kind for environment in study.environments)
-            check_choices("kind of distractors", self.kinds, kinds)
-            chosen = [e for e in chosen if e.kind in self.kinds]
+        for what, attribute, wanted in (
+            ("environment", "base", self.envs),
+            ("number of distractors", "num_distractors", self.num_distractors),
+            ("kind of distractors", "kind", self.kinds),
+        ):
+            if wanted is not None:
+                there = dict.fromkeys(getattr(e, attribute) for e in study.environments)
+                check_choices(what, wanted, there)
+                chosen = [e for e in chosen if getattr(e, attribute) in wanted]
         if not chosen:
-            raise ValueError(f"No environment of the study {study.name} is both: choose others.")
+            raise ValueError(
+                f"No environment of the study {study.name} is all of this: choose others."
+            )
         return replace(study, environments=chosen)

@@ -87,7 +87,8 @@ def test_a_part_of_the_study_can_be_chosen():
 @pytest.mark.parametrize(
     ("study", "options", "complaint"),
     [
-        (DECISION, {"kinds": ("gaussian",)}, "has no distractors: .* --problems and --regimes"),
+        (DECISION, {"kinds": ("gaussian",)}, "has no environments: .* --problems and --regimes"),
+        (DECISION, {"envs": ("CartPole-v1",)}, "has no environments: .* --problems and --regimes"),
         (DECISION, {"problems": ("cubik",)}, "no problem 'cubik': choose of cubic, budget"),
         (DECISION, {"problems": ("budget",), "regimes": ("tse",)}, "No run .* has these data"),
         (DECISION, {"regimes": ("thick",)}, "no regime 'thick': choose of published, sparse"),

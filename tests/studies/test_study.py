@@ -311,33 +311,33 @@ def test_a_study_runs_from_the_command_line_and_then_has_nothing_left_to_do(
 
 
 def chosen(*options):
-    """The runs that the command line would do, as (variant, kind, k, seed)."""
+    """The runs that the command line would do, as (variant, kind, k, seed, environment)."""
     command = StudyCommand("tiny", **dict(options))
     study = command.part_of(
         replace(
             TINY,
-            columns=(*TINY.columns, "distractor_kind"),
+            columns=(*TINY.columns, "distractor_kind", "env"),
             environments=[
-                EnvironmentConfig(num_distractors=k, kind=kind)
+                EnvironmentConfig(env, num_distractors=k, kind=kind)
+                for env in ("mbrl_taskmet/NoisyCartPole-v0", "Pendulum-v1")
                 for k in (2, 3)
                 for kind in ("gaussian", "sinusoid")
             ],
         )
     )
-    return {
-        (variant, run.environment.kind, run.environment.num_distractors, run.seed)
-        for variant, run in study.runs()
-    }
+    environments = [(variant, run.environment, run.seed) for variant, run in study.runs()]
+    return {(name, e.kind, e.num_distractors, seed, e.base) for name, e, seed in environments}
 
 
 def test_a_study_can_be_done_in_parts():
     everything = chosen()
-    assert len(everything) == 16
+    assert len(everything) == 32
     assert chosen(("variants", ("mle",))) == {run for run in everything if run[0] == "mle"}
     assert chosen(("kinds", ("sinusoid",))) == {run for run in everything if run[1] == "sinusoid"}
     assert chosen(("num_distractors", (3,))) == {run for run in everything if run[2] == 3}
+    assert chosen(("envs", ("CartPole-v1",))) == {run for run in everything if "Cart" in run[4]}
     assert chosen(("seeds", (1,)), ("num_distractors", (2,))) == {
-        run for run in everything if run[2:] == (2, 1)
+        run for run in everything if run[2:4] == (2, 1)
     }
 
 
@@ -345,6 +345,7 @@ def test_a_study_can_be_done_in_parts():
     ("option", "complaint"),
     [
         ({"variants": ("mlee",)}, "no variant 'mlee': choose of mle, taskmet. Did you mean 'mle'"),
+        ({"envs": ("Pendulum-v1",)}, "no environment 'Pendulum-v1': choose of CartPole-v1"),
         ({"num_distractors": (7,)}, "no number of distractors 7: choose of 2"),
         ({"variants": ()}, "Choose at least one variant of mle, taskmet"),
         ({"kinds": ("redundant",)}, "no kind of distractors 'redundant': choose of gaussian"),
@@ -353,6 +354,14 @@ def test_a_study_can_be_done_in_parts():
 def test_a_part_that_a_study_does_not_have_is_refused(option, complaint):
     with pytest.raises(ValueError, match=complaint):
         StudyCommand("tiny", **option).part_of(TINY)
+
+
+def test_a_choice_of_environments_that_leaves_none_is_refused():
+    environments = [EnvironmentConfig(num_distractors=2), EnvironmentConfig("Pendulum-v1", 3)]
+    study = replace(TINY, environments=environments, columns=(*TINY.columns, "env"))
+    command = StudyCommand("tiny", envs=("Pendulum-v1",), num_distractors=(2,))
+    with pytest.raises(ValueError, match="No environment of the study tiny is all of this"):
+        command.part_of(study)
 
 
 def test_told_agents_know_the_real_dimensions_and_no_others():
