@@ -358,7 +358,7 @@ class ModelBasedAlgorithm(ReadableAlgorithm):
         self,
         load_path_or_dict: str | TensorDict,
         exact_match: bool = True,
-        device: torch.device | str = "auto",
+        device: torch.device | str = "cpu",
     ) -> None:
         """Put saved parameters in place; as in Stable-Baselines3.
 

@@ -244,7 +244,8 @@ class TaskMetConfig(AgentConfig):
     """Form of Λ: a weight for each dimension, or a full matrix by its Cholesky factor."""
 
     metric_hidden: tuple[int, ...] | None = None
-    """Hidden layers of a metric that depends on state and action; none for one metric for all."""
+    """Hidden layers of a metric that depends on state and action, of which there may be none: it is
+    then linear in them before its softplus. None for one metric for all."""
 
     normalize_metric: bool = True
     """Whether Λ is rescaled to the norm of the identity."""
@@ -276,6 +277,11 @@ class TaskMetConfig(AgentConfig):
     iterations on the normal equations; the Gauss-Newton matrix is positive definite, and five
     iterations of conjugate gradient point about as close to the large-sample hypergradient, at a
     fraction of the cost."""
+
+    @property
+    def metric_begins(self) -> int:
+        """Steps after which the metric starts to learn, if there is an update after each."""
+        return self.learning_starts + self.metric_warmup
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -34,7 +34,7 @@ class TransitionBuffer(ReplayBuffer):
         buffer_size: int,
         observation_space: spaces.Box,
         action_space: spaces.Space[Any],
-        device: torch.device | str = "auto",
+        device: torch.device | str = "cpu",
         n_envs: int = 1,
         optimize_memory_usage: bool = False,
     ) -> None:

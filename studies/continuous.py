@@ -10,7 +10,7 @@ from ..agents import (
     TaskMetConfig,
     VaGraMConfig,
 )
-from ..runs.baselines import sac, sac_normalized
+from ..runs.baselines import sac, sac_matched, sac_normalized
 from ..runs.environments import EnvironmentConfig
 from .study import Study
 
@@ -48,7 +48,12 @@ _AGENTS = {
 CONTINUOUS = Study(
     name="continuous",
     question="Does the return last under distractors where actions are continuous?",
-    variants={**_AGENTS, "sac": sac, "sac_normalized": sac_normalized},
+    variants={
+        **_AGENTS,
+        "sac": sac,
+        "sac_normalized": sac_normalized,
+        "sac_matched": sac_matched,
+    },
     environments=[
         EnvironmentConfig(env, num_distractors=k)
         for k in (64, 0, 16)
@@ -68,7 +73,7 @@ _WIDE = {
 LOCOMOTION = Study(
     name="locomotion",
     question="And on larger bodies, with 32 distractors?",
-    variants={**_WIDE, "sac": sac},
+    variants={**_WIDE, "sac": sac, "sac_matched": sac_matched},
     environments=[
         EnvironmentConfig(env, num_distractors=k)
         for k in (32, 0)

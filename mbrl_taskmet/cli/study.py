@@ -55,7 +55,8 @@ class StudyCommand:
     """Only these of the study's variants (`--variants ?` names them)."""
 
     envs: tuple[str, ...] | None = None
-    """Only these of the study's environments, by the id without distractors."""
+    """Only these of the study's environments, by the id without distractors. Like the options
+    around it, it chooses what is trained; all results are shown."""
 
     num_distractors: tuple[int, ...] | None = None
     """Only these of the study's numbers of distractors."""

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from mbrl_taskmet.agents import AGENTS, AgentConfig
-from mbrl_taskmet.agents.config import Preset, configure
+from mbrl_taskmet.agents.config import Preset, TaskMetConfig, configure
 from mbrl_taskmet.cli.options import check_device, check_positive, check_seeds
 from mbrl_taskmet.cli.weights import show_weights
 from mbrl_taskmet.reason import with_type
@@ -68,6 +68,7 @@ class Train:
         self.environment.try_out()
         for folder in runs:
             _check_place(folder)
+        self._tell_if_too_short(next(iter(runs.values())).timesteps, console)
         failures = train_all(runs, console, jobs=self.jobs)
         for folder, error in failures.items():
             message = f"{folder}: {with_type(error)}"
@@ -103,6 +104,16 @@ class Train:
             )
             for seed in self.seeds
         }
+
+    def _tell_if_too_short(self, timesteps: int, console: Console) -> None:
+        """Say before it takes time that the weights of so short a run come from no task."""
+        chosen = self.hyperparameters
+        if isinstance(chosen, TaskMetConfig) and timesteps <= chosen.metric_begins:
+            console.print(
+                f"The metric begins to learn after {chosen.metric_begins:,} steps, so that no task "
+                f"will have shaped the weights after {timesteps:,}: train longer, or with a "
+                "smaller --metric-warmup."
+            )
 
     def _default_folder(self) -> Path:
         environment = self.environment

@@ -1,7 +1,7 @@
 """What a user would otherwise train: agents of Stable-Baselines3, without a model."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,6 +13,7 @@ from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 from mbrl_taskmet.agents.callbacks import ReturnsCallback
+from mbrl_taskmet.agents.config import AgentConfig
 from mbrl_taskmet.runs.environments import EnvironmentConfig
 from mbrl_taskmet.runs.run_folder import RunFolder
 from mbrl_taskmet.runs.training import Report, ReportCallback
@@ -50,6 +51,7 @@ class BaselineRun:
         agent_name: a key of `BASELINES`.
         environment: with its distractors.
         normalize_observations: whether it sees them through `VecNormalize`.
+        settings: hyperparameters in place of those that are recommended.
         timesteps: environment steps.
         seed: of everything random.
         eval_every: steps between two evaluations.
@@ -59,6 +61,7 @@ class BaselineRun:
     agent_name: str
     environment: EnvironmentConfig
     normalize_observations: bool = False
+    settings: Mapping[str, Any] = field(default_factory=dict)
     timesteps: int = 50_000
     seed: int = 0
     eval_every: int = 2_000
@@ -77,7 +80,10 @@ class BaselineRun:
             self._shown(self.environment.make(1, self.seed)),
             seed=self.seed,
             device="cpu",
-            **RECOMMENDED.get((self.agent_name, self.environment.base), {}),
+            **{
+                **RECOMMENDED.get((self.agent_name, self.environment.base), {}),
+                **self.settings,
+            },
         )
         agent.set_logger(configure(str(folder), ["csv"]))
         evaluation = ReturnsCallback(
@@ -105,3 +111,9 @@ dqn_normalized = partial(dqn, normalize_observations=True)
 
 sac_normalized = partial(sac, normalize_observations=True)
 """A run of SAC that normalises observations."""
+
+sac_matched = partial(
+    sac_normalized,
+    settings={"learning_rate": AgentConfig.learning_rate, "tau": AgentConfig.tau},
+)
+"""A run of SAC that also has the step sizes of this package's agents."""

@@ -223,6 +223,21 @@ def test_options_may_stand_before_the_agent_too(plan):
     assert config.environment.num_distractors == 3
 
 
+@pytest.mark.parametrize(
+    ("steps", "warmup", "told"), [(900, 800, True), (901, 800, False), (900, 799, False)]
+)
+def test_a_run_that_ends_before_the_metric_learns_is_told_so(cli, plan, steps, warmup, told):
+    options = ("--timesteps", steps, "--learning-starts", 100, "--metric-warmup", warmup)
+    plan("taskmet", *options)  # from here on nothing is trained
+    _, output, _ = cli("train", "taskmet", *options)
+    assert ("begins to learn after 900 steps" in output) == told
+
+
+def test_an_agent_without_a_metric_is_not_told_of_one(cli, plan):
+    plan("mle", "--timesteps", 10)
+    assert cli("train", "mle", "--timesteps", 10)[1] == ""
+
+
 def test_every_option_of_the_environment_reaches_it(plan):
     options = "--env Acrobot-v1 --num-distractors 3 --kind autoregressive --noise-std 0.5"
     (planned,) = plan("vep", *options.split(), "--permute", "--layout-seed", 9).items()

@@ -5,6 +5,7 @@ import math
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
+from unittest.mock import Mock
 
 import pytest
 from matplotlib.figure import Figure
@@ -13,7 +14,7 @@ from mbrl_taskmet.agents import MLEConfig, TaskMetConfig
 from mbrl_taskmet.cli.main import main
 from mbrl_taskmet.cli.study import REPORTED, StudyCommand
 from mbrl_taskmet.relevance import Given
-from mbrl_taskmet.runs.baselines import BaselineRun
+from mbrl_taskmet.runs.baselines import BASELINES, BaselineRun, sac_matched
 from mbrl_taskmet.runs.environments import EnvironmentConfig
 from mbrl_taskmet.runs.run_folder import RunFolder
 from mbrl_taskmet.studies import STUDIES
@@ -412,6 +413,18 @@ def test_baselines_take_part_in_a_study_without_what_only_a_model_has(
     assert [int(row["timesteps"]) for row in table] == [60, 120]
     assert all(math.isfinite(float(row["episode_return"])) for row in table)
     assert {row["real_over_distractor_ratio"] for row in table} == {""}
+
+
+@pytest.mark.parametrize("env", ["Pendulum-v1", "InvertedPendulum-v5"])
+def test_a_matched_baseline_learns_at_the_rates_of_our_agents(tmp_path, monkeypatch, env):
+    make = Mock(side_effect=InterruptedError)
+    monkeypatch.setitem(BASELINES, "sac", make)
+    run = sac_matched(environment=EnvironmentConfig(env, num_distractors=1))
+    with pytest.raises(InterruptedError):
+        run.train(tmp_path / "run", lambda *report: None)
+    ours = MLEConfig()
+    assert make.call_args.kwargs["learning_rate"] == ours.learning_rate
+    assert make.call_args.kwargs["tau"] == ours.tau
 
 
 def test_an_unknown_study_is_refused_with_the_nearest_name(capsys):
