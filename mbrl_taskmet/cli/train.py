@@ -106,13 +106,13 @@ class Train:
         }
 
     def _tell_if_too_short(self, timesteps: int, console: Console) -> None:
-        """Say before it takes time that the weights of so short a run come from no task."""
+        """Say before it takes time that so short a run does not train its metric."""
         chosen = self.hyperparameters
         if isinstance(chosen, TaskMetConfig) and timesteps <= chosen.metric_begins:
             console.print(
-                f"The metric begins to learn after {chosen.metric_begins:,} steps, so that no task "
-                f"will have shaped the weights after {timesteps:,}: train longer, or with a "
-                "smaller --metric-warmup."
+                f"The metric begins to learn after {chosen.metric_begins:,} steps; after "
+                f"{timesteps:,} its weights are still those it starts with: train longer, or with "
+                "a smaller --metric-warmup."
             )
 
     def _default_folder(self) -> Path:
