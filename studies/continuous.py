@@ -67,7 +67,7 @@ CONTINUOUS = Study(
 
 _WIDE = {
     name: replace(_AGENTS[name], critic_hidden=(128, 128), model_hidden=(128, 128))
-    for name in ("taskmet", "mle")
+    for name in ("taskmet", "mle", "model_free")
 }
 
 LOCOMOTION = Study(
