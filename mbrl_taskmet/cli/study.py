@@ -36,7 +36,8 @@ FIRST_TUNING_SEED = 10
 class StudyCommand:
     """Run what is missing of a study, over all cores, then show and draw its results.
 
-    Several commands may add to the same results; what two of them find missing is trained twice.
+    Options choose what is trained; all results are shown. Several commands may add to the same
+    results; what two of them find missing is trained twice.
     """
 
     name: Annotated[
@@ -55,8 +56,7 @@ class StudyCommand:
     """Only these of the study's variants (`--variants ?` names them)."""
 
     envs: tuple[str, ...] | None = None
-    """Only these of the study's environments, by the id without distractors. Like the options
-    around it, it chooses what is trained; all results are shown."""
+    """Only these of the study's environments, by the id without distractors."""
 
     num_distractors: tuple[int, ...] | None = None
     """Only these of the study's numbers of distractors."""

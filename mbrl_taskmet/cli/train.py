@@ -64,11 +64,12 @@ class Train:
         """Train, and show returns and weights."""
         runs = self._plan()
         # What can be refused is refused before anything is written; the runs differ in their seeds.
-        next(iter(runs.values())).make_agent()
+        first = next(iter(runs.values()))
+        first.make_agent()
         self.environment.try_out()
         for folder in runs:
             _check_place(folder)
-        self._tell_if_too_short(next(iter(runs.values())).timesteps, console)
+        _tell_if_too_short(first, console)
         failures = train_all(runs, console, jobs=self.jobs)
         for folder, error in failures.items():
             message = f"{folder}: {with_type(error)}"
@@ -105,16 +106,6 @@ class Train:
             for seed in self.seeds
         }
 
-    def _tell_if_too_short(self, timesteps: int, console: Console) -> None:
-        """Say before it takes time that so short a run does not train its metric."""
-        chosen = self.hyperparameters
-        if isinstance(chosen, TaskMetConfig) and timesteps <= chosen.metric_begins:
-            console.print(
-                f"The metric begins to learn after {chosen.metric_begins:,} steps; after "
-                f"{timesteps:,} its weights are still those it starts with: train longer, or with "
-                "a smaller --metric-warmup."
-            )
-
     def _default_folder(self) -> Path:
         environment = self.environment
         parts = [agent_name(self.hyperparameters)]
@@ -138,6 +129,17 @@ def _check_place(folder: Path) -> None:
         raise RunFolderError(
             f"The run folder {folder} cannot be made, since {parent} is not a folder that can be "
             "written to: choose another place with --folder."
+        )
+
+
+def _tell_if_too_short(run: TrainingConfig, console: Console) -> None:
+    """Say before it takes time that so short a run does not train its metric."""
+    chosen = run.hyperparameters
+    if isinstance(chosen, TaskMetConfig) and run.timesteps <= chosen.metric_begins:
+        console.print(
+            f"The metric begins to learn after {chosen.metric_begins:,} steps; after "
+            f"{run.timesteps:,} its weights are the prior's alone, or equal without one: train "
+            "longer, or with a smaller --metric-warmup."
         )
 
 

@@ -75,15 +75,13 @@ class BaselineRun:
         torch.set_num_threads(1)
         run = RunFolder(folder)
         run.write_config({"agent": self.agent_name, "seed": self.seed})
+        recommended = RECOMMENDED.get((self.agent_name, self.environment.base), {})
         agent = BASELINES[self.agent_name](
             "MlpPolicy",
             self._shown(self.environment.make(1, self.seed)),
             seed=self.seed,
             device="cpu",
-            **{
-                **RECOMMENDED.get((self.agent_name, self.environment.base), {}),
-                **self.settings,
-            },
+            **{**recommended, **self.settings},
         )
         agent.set_logger(configure(str(folder), ["csv"]))
         evaluation = ReturnsCallback(

@@ -1,4 +1,7 @@
-"""The same agents on a GPU, where there is one: the numbers are those of the processor."""
+"""The same agents on a GPU, where there is one: the numbers are those of the processor.
+
+Nothing of this can be tested without a GPU, which continuous integration does not have.
+"""
 
 import numpy as np
 import pytest
@@ -10,7 +13,7 @@ from mbrl_taskmet import TaskMet
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
 
 
-def same(agent):
+def moved_back(agent):
     """Tensors of the learner and the policy, all in main memory."""
     return tree_map(lambda tensor: tensor.cpu(), agent.get_parameters())
 
@@ -43,7 +46,7 @@ def test_a_checkpoint_goes_on_on_the_other_device(make_agent, make_either, tmp_p
     agent.save_replay_buffer(tmp_path / "replay.pkl")
     loaded = TaskMet.load(tmp_path / "agent.zip", env=agent.get_env(), device=second)
     assert loaded.device.type == second
-    torch.testing.assert_close(same(loaded), same(agent), rtol=0, atol=0)
+    torch.testing.assert_close(moved_back(loaded), moved_back(agent), rtol=0, atol=0)
     loaded.load_replay_buffer(tmp_path / "replay.pkl")
     loaded.learn(60, reset_num_timesteps=False)
     assert {leaf.device.type for leaf in tree_leaves(loaded.learner.state)} == {second}
