@@ -84,5 +84,5 @@ def _render_without_display() -> None:
     display, and pygame complains of not finding one.
     """
     if sys.platform == "linux" and not {"DISPLAY", "WAYLAND_DISPLAY"} & set(os.environ):
-        os.environ.setdefault("MUJOCO_GL", "egl")
-        os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
+        for variable, renderer in (("MUJOCO_GL", "egl"), ("SDL_VIDEODRIVER", "dummy")):
+            os.environ[variable] = os.environ.get(variable) or renderer

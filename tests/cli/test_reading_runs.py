@@ -129,7 +129,12 @@ def not_filmed(result, reason):
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there is always a display")
 @pytest.mark.parametrize(
     ("variables", "expected"),
-    [({}, "egl"), ({"DISPLAY": ":0"}, None), ({"MUJOCO_GL": "osmesa"}, "osmesa")],
+    [
+        ({}, "egl"),
+        ({"MUJOCO_GL": ""}, "egl"),
+        ({"MUJOCO_GL": "osmesa"}, "osmesa"),
+        ({"DISPLAY": ":0"}, None),
+    ],
 )
 def test_without_a_display_mujoco_renders_off_screen(cli, copied, monkeypatch, variables, expected):
     environ = {k: v for k, v in os.environ.items() if "DISPLAY" not in k and k != "MUJOCO_GL"}
