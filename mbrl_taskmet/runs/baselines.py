@@ -78,14 +78,16 @@ class BaselineRun:
         recommended = RECOMMENDED.get((self.agent_name, self.environment.base), {})
         agent = BASELINES[self.agent_name](
             "MlpPolicy",
-            self._shown(self.environment.make(1, self.seed)),
+            self._shown(self.environment.make(1, self.seed), training=True),
             seed=self.seed,
             device="cpu",
             **{**recommended, **self.settings},
         )
         agent.set_logger(configure(str(folder), ["csv"]))
         evaluation = ReturnsCallback(
-            self._shown(self.environment.make_for_evaluation(self.eval_episodes, self.seed)),
+            self._shown(
+                self.environment.make_for_evaluation(self.eval_episodes, self.seed), training=False
+            ),
             run.evaluations,
             interval=self.eval_every,
             episodes=self.eval_episodes,
@@ -93,9 +95,11 @@ class BaselineRun:
         agent.learn(self.timesteps, callback=[evaluation, ReportCallback(report)])
         agent.logger.close()
 
-    def _shown(self, env: VecEnv) -> VecEnv:
-        """As the agent sees it; the callback hands the moments of training over to evaluation."""
-        return VecNormalize(env, norm_reward=False) if self.normalize_observations else env
+    def _shown(self, env: VecEnv, *, training: bool) -> VecEnv:
+        """As the agent sees it; evaluation has the moments of training, from the callback."""
+        if not self.normalize_observations:
+            return env
+        return VecNormalize(env, training=training, norm_reward=False)
 
 
 dqn = partial(BaselineRun, agent_name="dqn")

@@ -9,12 +9,14 @@ from unittest.mock import Mock
 
 import pytest
 from matplotlib.figure import Figure
+from stable_baselines3.common.vec_env import VecNormalize
 
 from mbrl_taskmet.agents import MLEConfig, TaskMetConfig
 from mbrl_taskmet.cli.main import main
 from mbrl_taskmet.cli.study import REPORTED, StudyCommand
 from mbrl_taskmet.relevance import Given
-from mbrl_taskmet.runs.baselines import BASELINES, BaselineRun, sac_matched
+from mbrl_taskmet.runs import baselines
+from mbrl_taskmet.runs.baselines import BASELINES, BaselineRun, dqn_normalized, sac_matched
 from mbrl_taskmet.runs.environments import EnvironmentConfig
 from mbrl_taskmet.runs.run_folder import RunFolder
 from mbrl_taskmet.studies import STUDIES
@@ -427,6 +429,27 @@ def test_a_matched_baseline_learns_at_the_rates_of_our_agents(tmp_path, monkeypa
     ours = MLEConfig()
     assert make.call_args.kwargs["learning_rate"] == ours.learning_rate
     assert make.call_args.kwargs["tau"] == ours.tau
+
+
+def test_evaluations_of_a_normalised_baseline_do_not_move_its_moments(tmp_path, monkeypatch):
+    """The last one, at the end of training, leaves those of training."""
+    normalized = []
+
+    def make(env, **options):
+        normalized.append(VecNormalize(env, **options))
+        return normalized[-1]
+
+    monkeypatch.setattr(baselines, "VecNormalize", make)
+    at_once = 256  # steps, until the agent first learns
+    run = dqn_normalized(
+        environment=EnvironmentConfig(num_distractors=2), timesteps=at_once, seed=0, eval_every=64
+    )
+    run.train(tmp_path / "run", lambda *report: None)
+    training, evaluation = (env.obs_rms for env in normalized)
+    assert training.count == pytest.approx(at_once + 1, abs=0.1)  # the first observation too
+    assert evaluation.count == training.count
+    assert (evaluation.mean == training.mean).all()
+    assert (evaluation.var == training.var).all()
 
 
 def test_an_unknown_study_is_refused_with_the_nearest_name(capsys):
