@@ -35,13 +35,14 @@ def draw_over_width(study: Study, rows: Sequence[Row], path: Path) -> None:
     """Draw the return and the model's error at the end over the model's width.
 
     Args:
-        study: whose variants are named `agent-width`.
+        study: whose variants are named `agent-width`, its panels by the model's layers.
         rows: its results.
         path: of the picture.
     """
     by_agent: dict[str, dict[int, Curves]] = {}
     for group in curves(study, rows):
-        agent, _, width = group.variant.rpartition("-")
+        width = group.panel.partition("-")[0]
+        agent = group.variant.removesuffix(f"-{width}")
         by_agent.setdefault(agent, {})[int(width)] = group
     figure = Figure(figsize=(10, 4), layout="constrained")
     left, right = figure.subplots(1, 2)

@@ -17,7 +17,7 @@ from ..decision.catalogue import SETUPS
 from ..decision.experiment import Experiment
 from ..runs.run_folder import RunFolder
 from ..runs.training import Report
-from .resumable import ResumableStudy, Row
+from .resumable import ResumableStudy, Row, number
 
 MEASURES = ("decision_quality", "regret", "test_mse", "seconds")
 LABELS = ("problem", "regime", "method", "alpha", "dataset_seed", "model_seed")
@@ -123,6 +123,11 @@ class DecisionStudy(ResumableStudy[ExperimentRun]):
     def place(self, row: Row) -> tuple[()]:
         """A run has one row."""
         return ()
+
+    def check(self, row: Row) -> None:
+        """Numbers where there should be."""
+        for column in ("alpha", *MEASURES):
+            number(row, column, float)
 
     def is_whole(self, rows: Sequence[Row]) -> bool:
         """A run has one row, whose last column is written last."""

@@ -2,7 +2,7 @@
 
 import csv
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -16,6 +16,19 @@ from ..runs.training import Job
 Row = dict[str, str]
 
 JobT = TypeVar("JobT", bound=Job)
+NumberT = TypeVar("NumberT", int, float)
+
+
+def number(row: Row, column: str, kind: Callable[[str], NumberT]) -> NumberT:
+    """A value of a row.
+
+    Raises:
+        ValueError: if it is no number of this kind, naming the column.
+    """
+    try:
+        return kind(row[column])
+    except ValueError:
+        raise ValueError(f"{row[column]!r} as {column}") from None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +71,14 @@ class ResumableStudy(ABC, Generic[JobT]):
     @abstractmethod
     def place(self, row: Row) -> tuple[Any, ...]:
         """What tells a row from the others of its run, in their order."""
+
+    @abstractmethod
+    def check(self, row: Row) -> None:
+        """Refuse a row that no run of the study can have left.
+
+        Raises:
+            ValueError: saying what is wrong with it.
+        """
 
     @abstractmethod
     def is_whole(self, rows: Sequence[Row]) -> bool:
@@ -120,7 +141,7 @@ class ResumableStudy(ABC, Generic[JobT]):
         return [row for key in whole for row in sorted(runs[key], key=self.place)]
 
     def belongs(self, row: Row) -> bool:
-        """Whether the study has a row of this place, where runs that outlast it have others."""
+        """Whether the study has a row of this place, where runs may have others too."""
         return True
 
     def append(self, path: Path, rows: Sequence[Sequence[Any]]) -> None:
@@ -148,12 +169,16 @@ class ResumableStudy(ABC, Generic[JobT]):
             with path.open(newline="") as file:
                 reader = csv.DictReader(line for line in file if line.endswith("\n"))
                 lines = list(reader)
-            if list(reader.fieldnames or self.columns) == list(self.columns):
+            if not path.stat().st_size:
+                return []
+            if reader.fieldnames == list(self.columns):
                 # Of a line that is too short some columns have no value, of a longer one some
                 # values no column.
                 rows = [row for row in lines if None not in row and None not in row.values()]
+                for row in rows:
+                    self.check(row)
                 return list({(self.key(row), self.place(row)): row for row in rows}.values())
-        except (csv.Error, ValueError) as error:
+        except (csv.Error, OSError, ValueError) as error:
             raise ValueError(
                 f"{path} holds what is no result of the study {self.name} ({reason(error)}): "
                 "repair it, or move it away."

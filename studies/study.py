@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import product
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from ..runs.environments import EnvironmentConfig
 from ..runs.run_folder import RunFolder
 from ..runs.training import Run, TrainingConfig
 from .figures import draw, summary_table
-from .resumable import ResumableStudy, Row
+from .resumable import ResumableStudy, Row, number
 
 Variant = AgentConfig | Callable[..., Run]
 """Hyperparameters of an agent of ours, or what makes a run of another from the arguments
@@ -45,7 +46,8 @@ class Study(ResumableStudy[Run]):
     Attributes:
         variants: hyperparameters, or what makes a run, by the name in the results.
         environments: in each of which every variant is trained.
-        timesteps: environment steps of a run.
+        timesteps: environment steps of a run; a study of longer ones takes another name, since
+            in the same file they would replace those of this one.
         eval_every: steps between two evaluations of ten episodes.
         estimators: what each evaluation has a row for, by the column of that name.
         columns: of the results, a choice of what `row` gives.
@@ -107,7 +109,7 @@ class Study(ResumableStudy[Run]):
     def belongs(self, row: Row) -> bool:
         """Whether an evaluation is one of those that the study has.
 
-        Runs that were evaluated more often, or trained for longer, have others too.
+        Runs that were evaluated more often have others too.
         """
         steps = int(row["timesteps"])
         return steps <= self.timesteps and steps % self.eval_every == 0
@@ -119,6 +121,25 @@ class Study(ResumableStudy[Run]):
     def place(self, row: Row) -> tuple[int, str]:
         """The steps after which the evaluation was made, and its estimator."""
         return int(row["timesteps"]), row.get("estimator", "")
+
+    def check(self, row: Row) -> None:
+        """Numbers where there should be, and no longer run, which is not this one continued.
+
+        Rates that fall and exploration that ends do so where the run does.
+        """
+        if row.get("study", self.name) != self.name:
+            raise ValueError(f"{row['study']!r} as study")
+        for column in ("num_distractors", "seed"):
+            number(row, column, int)
+        steps = number(row, "timesteps", int)
+        if steps > self.timesteps:
+            raise ValueError(f"an evaluation after {steps} steps of {self.timesteps}")
+        for column in set(self.columns) - {*LABELS, "timesteps", "estimator"}:
+            # What a run has no measure of stays empty.
+            if row[column] or column == "episode_return":
+                number(row, column, float)
+        if not isfinite(float(row.get("episode_return", 0.0))):
+            raise ValueError(f"{row['episode_return']!r} as episode_return")
 
     def is_whole(self, rows: Sequence[Row]) -> bool:
         """Whether these are the study's evaluations, of each estimator."""

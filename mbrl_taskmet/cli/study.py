@@ -53,7 +53,7 @@ class StudyCommand:
     of their own."""
 
     variants: tuple[str, ...] | None = None
-    """Only these of the study's variants (`--variants ?` names them)."""
+    """Only these of the study's variants (`--variants '?'` names them)."""
 
     envs: tuple[str, ...] | None = None
     """Only these of the study's environments, by the id without distractors."""
@@ -99,13 +99,19 @@ class StudyCommand:
         for folder, error in failures.items():
             message = f"{folder.name}: {with_type(error)}"
             Console(stderr=True).print(message, style="red", markup=False)
-        rows = study.read(path)
+        # All that the file holds, whatever part was asked for.
+        rows = whole.read(path)
         if rows:
-            # All that the file holds, whatever part was asked for.
             console.print(whole.show(rows))
             whole.picture(rows, path.with_suffix(".png"))
-        else:
-            console.print(f"There are no results in {path}.")
+            left = len(whole.missing(rows))
+            if left:
+                console.print(f"{left} of the study's {len(list(whole.runs()))} runs are missing.")
+        elif self.figure:
+            raise ValueError(
+                f"There are no results in {path}: leave out --figure to train what is missing, or "
+                "choose another folder with --results."
+            )
         return 1 if failures else 0
 
     def _train(

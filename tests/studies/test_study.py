@@ -93,7 +93,9 @@ def test_results_of_shorter_runs_outlast_a_study_that_became_longer(tmp_path):
     done = list(rows_of(longer))
     longer.append(path, [list(row.values()) for row in done])
     assert longer.read(path) == done
-    assert TINY.read(path) == rows[:4] + [row for row in done if int(row["timesteps"]) <= 120]
+    assert [row for row in rows if row["seed"] == "0"] == [
+        row for row in csv.DictReader(path.open()) if row["seed"] == "0"
+    ]
 
 
 def test_lines_that_came_in_twice_or_too_long_are_left_out(tmp_path):
@@ -106,12 +108,18 @@ def test_lines_that_came_in_twice_or_too_long_are_left_out(tmp_path):
     assert sorted(path.read_text().splitlines()) == sorted([header, *lines])
 
 
-def test_results_of_longer_runs_that_were_evaluated_more_often_are_read_at_the_studys_steps(
-    tmp_path,
-):
-    path, longer = tmp_path / "tiny.csv", replace(TINY, timesteps=180, eval_every=20)
-    longer.append(path, [list(row.values()) for row in rows_of(longer)])
+def test_runs_that_were_evaluated_more_often_are_read_at_the_studys_steps(tmp_path):
+    path, finer = tmp_path / "tiny.csv", replace(TINY, eval_every=20)
+    finer.append(path, [list(row.values()) for row in rows_of(finer)])
     assert [row["timesteps"] for row in TINY.read(path)] == ["60", "120"] * 4
+
+
+def test_a_longer_run_is_not_taken_for_a_shorter_one(tmp_path):
+    """Rates that fall at the end of a run fall where it ends."""
+    path, longer = tmp_path / "tiny.csv", replace(TINY, timesteps=180)
+    longer.append(path, [list(row.values()) for row in rows_of(longer)])
+    with pytest.raises(ValueError, match="an evaluation after 180 steps of 120"):
+        TINY.read(path)
 
 
 def test_a_run_adds_its_rows_at_the_studys_steps_alone(tmp_path):
@@ -181,20 +189,44 @@ def test_an_empty_file_holds_no_results(tmp_path):
     assert TINY.read(path) == rows
 
 
-@pytest.mark.parametrize("damage", [b"\xff\xfe", b"sixty"])
-def test_a_file_that_holds_something_else_is_refused(tmp_path, damage):
-    path = tmp_path / "tiny.csv"
-    TINY.append(path, [list(row.values()) for row in rows_of(TINY)])
-    path.write_bytes(path.read_bytes().replace(b",60,", b"," + damage + b",", 1))
-    with pytest.raises(ValueError, match=r"tiny.csv holds what is no result .*: repair it, or"):
-        TINY.read(path)
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        ({"timesteps": "\udcff"}, "'utf-8' codec can't decode byte 0xff"),
+        ({"timesteps": "sixty"}, "'sixty' as timesteps"),
+        ({"num_distractors": "two"}, "'two' as num_distractors"),
+        ({"seed": "0.5"}, "'0.5' as seed"),
+        ({"episode_return": ""}, "'' as episode_return"),
+        ({"episode_return": "inf"}, "'inf' as episode_return"),
+        ({"real_over_distractor_ratio": "x"}, "'x' as real_over_distractor_ratio"),
+        ({"study": "tinier"}, "'tinier' as study"),
+    ],
+)
+def test_a_file_that_holds_something_else_is_refused(tmp_path, damage, reason):
+    path, study = tmp_path / "tiny.csv", replace(TINY, columns=("study", *TINY.columns))
+    good, *others = rows_of(study)
+    study.append(path, [list(row.values()) for row in (good, *others)])
+    line, damaged = (",".join((good | some).values()) for some in ({}, damage))
+    whole = path.read_text()
+    assert line in whole
+    path.write_text(whole.replace(line, damaged, 1), errors="surrogateescape")
+    with pytest.raises(ValueError, match=rf"tiny.csv holds what is no result .*\({reason}") as told:
+        study.read(path)
+    assert str(told.value).endswith("repair it, or move it away.")
+
+
+def test_what_is_no_file_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"holds what is no result .*: repair it, or move it"):
+        TINY.read(tmp_path)
 
 
 def test_results_with_other_columns_are_not_mixed_in(tmp_path):
     path = tmp_path / "tiny.csv"
-    path.write_text("agent,seed\nmle,0\n")
-    with pytest.raises(ValueError, match="has other columns than the study tiny"):
-        TINY.read(path)
+    for text in ("agent,seed\nmle,0\n", "notes of my own"):
+        path.write_text(text)
+        with pytest.raises(ValueError, match="has other columns than the study tiny"):
+            TINY.append(path, [])
+        assert path.read_text() == text
 
 
 def test_a_study_that_cannot_end_or_tell_its_runs_apart_is_refused():
@@ -311,6 +343,22 @@ def test_a_study_runs_from_the_command_line_and_then_has_nothing_left_to_do(
     assert (tmp_path / "tiny.png").stat().st_size > 1_000
     assert main(arguments) == 0
     assert (tmp_path / "tiny.csv").read_text() == written
+    assert "2 of the study's 4 runs are missing." in capsys.readouterr().out
+
+
+def test_what_is_shown_does_not_depend_on_what_was_asked_for(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(STUDIES, "tiny", TINY)
+    TINY.append(tmp_path / "tiny.csv", [list(row.values()) for row in rows_of(TINY)])
+    shown = []
+    for options in ([], ["--variants", "taskmet"]):
+        assert main(["study", "tiny", "--results", str(tmp_path), *options]) == 0
+        shown.append((capsys.readouterr().out, (tmp_path / "tiny.png").read_bytes()))
+    assert shown[0] == shown[1]
+
+
+def test_a_figure_of_nothing_is_refused(tmp_path, capsys):
+    assert main(["study", "first_light", "--figure", "--results", str(tmp_path)]) == 2
+    assert "There are no results in" in capsys.readouterr().err
 
 
 def chosen(*options):
