@@ -16,7 +16,7 @@ from .first_light import FIRST_LIGHT, FIRST_LIGHT_RAW
 from .harder import HARDER
 from .hypergradient import HYPERGRADIENT
 from .oracles import ORACLES
-from .paper import DISTRACTORS, KINDS
+from .paper import DISTRACTORS, KINDS, PUBLISHED
 from .resumable import ResumableStudy
 
 AnyStudy = ResumableStudy[Any]
@@ -28,6 +28,7 @@ STUDIES: Mapping[str, AnyStudy] = {
         FIRST_LIGHT_RAW,
         ORACLES,
         DISTRACTORS,
+        PUBLISHED,
         KINDS,
         CAPACITY,
         COMPILATION,

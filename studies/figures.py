@@ -221,7 +221,7 @@ def draw_by_number(study: Study, rows: Sequence[Row], path: Path) -> None:
     axis.set(
         xlabel="distractors",
         ylabel=f"return (IQM of the last {LAST} evaluations, 95 %)",
-        title=f"after {study.timesteps:,} steps; as reported, after {study.published_steps:,}",
+        title=f"after {study.timesteps:,} steps\nas reported: {study.published_how}",
     )
     variants = {group.variant for group in groups}
     for variant in sorted(variants, key=lambda name: (place(study, name), name)):
@@ -238,11 +238,14 @@ def draw_by_number(study: Study, rows: Sequence[Row], path: Path) -> None:
             transform=beside,
         )
     for variant, returns in study.published.items():
-        axis.plot(
+        means, errors = zip(*returns.values(), strict=True)
+        axis.errorbar(
             list(returns),
-            list(returns.values()),
-            "x:",
+            means,
+            yerr=errors,
+            fmt="x:",
             linewidth=1,
+            alpha=0.6,
             color=colour(study, variant),
             label=f"{variant}, as reported",
         )

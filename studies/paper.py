@@ -1,5 +1,7 @@
 """The studies of the paper's questions: distractors in number and in kind."""
 
+from collections.abc import Mapping, Sequence
+
 from ..agents import (
     MLEConfig,
     OMDConfig,
@@ -11,14 +13,27 @@ from ..agents import (
 from ..agents.config import configure
 from ..runs.baselines import dqn, dqn_normalized
 from ..runs.environments import EnvironmentConfig
-from .study import Study
+from .study import Published, Study
 
-PAPER_RETURNS = {
-    "taskmet_published": {16: 497, 32: 463, 64: 387, 128: 378, 256: 252, 512: 310},
-    "omd": {16: 402, 32: 422, 64: 340, 128: 220, 256: 172, 512: 80},
-    "mle": {16: 437, 32: 250, 64: 205, 128: 38, 256: 51, 512: 37},
+NUMBERS = (16, 32, 64, 128, 256, 512)
+"""Of distractors, in the paper."""
+
+PAPER_RETURNS: Mapping[str, Sequence[tuple[float, float]]] = {
+    "taskmet": [(497, 2.2), (463, 34.8), (387, 48.4), (378, 51.5), (252, 65.8), (310, 63.2)],
+    "omd": [(402, 55), (422, 60), (340, 49), (220, 47), (172, 36.5), (80, 24)],
+    "mle": [(437, 51), (250, 54), (205, 55), (38, 14), (51, 9), (37, 8)],
 }
-"""Mean return after 200,000 steps, by variant and number of distractors (arXiv 2312.05250)."""
+"""Mean return after 200,000 steps and its standard error over ten seeds, by agent, at each of
+`NUMBERS` (arXiv 2312.05250)."""
+
+
+def beside(**variants: str) -> Published:
+    """What the paper reports of some agents, by the variant that it is to be drawn beside."""
+    return {
+        variant: dict(zip(NUMBERS, PAPER_RETURNS[agent], strict=True))
+        for variant, agent in variants.items()
+    }
+
 
 DISTRACTORS = Study(
     name="distractors",
@@ -34,10 +49,25 @@ DISTRACTORS = Study(
         "taskmet_published": configure(TaskMetConfig, "published", {}),
         "taskmet_constant_rate": TaskMetConfig(learning_rate_decay=0.0),
     },
-    environments=[EnvironmentConfig(num_distractors=k) for k in (0, 16, 128, 512)],
+    environments=[EnvironmentConfig(num_distractors=k) for k in (0, *NUMBERS)],
     timesteps=100_000,
     seeds=range(5),
-    published=PAPER_RETURNS,
+    published=beside(taskmet_published="taskmet", omd="omd", mle="mle"),
+)
+
+PUBLISHED = Study(
+    name="published",
+    question="Does what was published do what was reported, with its settings and as many steps?",
+    variants={
+        "taskmet": configure(TaskMetConfig, "published", {}),
+        "omd": configure(OMDConfig, "published", {}),
+        "mle": configure(MLEConfig, "published", {}),
+    },
+    environments=[EnvironmentConfig(num_distractors=k) for k in NUMBERS],
+    timesteps=200_000,
+    eval_every=5_000,
+    seeds=range(5),
+    published=beside(taskmet="taskmet", omd="omd", mle="mle"),
 )
 
 KINDS = Study(

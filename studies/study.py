@@ -21,6 +21,9 @@ Variant = AgentConfig | Callable[..., Run]
 """Hyperparameters of an agent of ours, or what makes a run of another from the arguments
 `environment`, `timesteps`, `seed` and `eval_every`."""
 
+Published = Mapping[str, Mapping[int, tuple[float, float]]]
+"""Mean return and its standard error, by variant and number of distractors."""
+
 COLUMNS = (
     "study",
     "agent",
@@ -52,9 +55,8 @@ class Study(ResumableStudy[Run]):
         estimators: what each evaluation has a row for, by the column of that name.
         columns: of the results, a choice of what `row` gives.
         panel: the columns whose combinations of values get a picture each.
-        published: what others report, by variant and number of distractors, to be drawn beside the
-            final returns.
-        published_steps: environment steps after which they do.
+        published: what others report, to be drawn beside the final returns.
+        published_how: how they came to it.
         table: shows results.
         draw: draws results.
     """
@@ -66,8 +68,8 @@ class Study(ResumableStudy[Run]):
     estimators: Sequence[str] = ("",)
     columns: Sequence[str] = COLUMNS
     panel: Sequence[str] = ("num_distractors",)
-    published: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
-    published_steps: int = 200_000
+    published: Published = field(default_factory=dict)
+    published_how: str = "after 200,000 steps on raw observations, mean and standard error"
     table: Callable[["Study", Sequence[Row]], Table] = summary_table
     draw: Callable[["Study", Sequence[Row], Path], None] = draw
 
