@@ -25,26 +25,37 @@ from torch import Tensor
 from ..agents import MetricWeights, MLEConfig, ModelBasedAlgorithm, TaskMetConfig
 from ..agents.config import PUBLISHED
 from ..hypergradient import (
+    FullHessian,
     HypergradientEstimator,
     ImplicitGradient,
     UnrolledGradient,
 )
-from ..linear_solvers import ConjugateGradient, Identity, LinearSolver
+from ..linear_solvers import (
+    ConjugateGradient,
+    Identity,
+    LinearSolver,
+    NeumannSeries,
+    NormalEquationCG,
+)
 from ..runs.environments import EnvironmentConfig
 from ..runs.run_folder import RunFolder
 from ..runs.training import Report, ReportCallback, TrainingConfig
 from ..trilevel import ModelBasedUpdate, TaskMetUpdate
+from .oracles import REAL
 from .resumable import Row
 from .study import Study
 
 BATCH_SIZE, ESTIMATES = 256, 64
 REFERENCE_BATCH_SIZE, REFERENCES = 32 * BATCH_SIZE, 4
+SNR_REAL = tuple(f"snr_real_{number}" for number in range(REAL))
 # Of the mean estimate and of single ones: the cosine with the reference, and how well they rank the
 # real dimensions. The signal-to-noise ratio, mean over standard deviation, is signed for the real
-# dimensions (above zero, they should weigh more) and absolute for the distractors.
+# dimensions (above zero, they should weigh more), for each and their mean, and absolute for the
+# distractors, their mean.
 MEASURES = (
     "cosine",
     "single_cosine",
+    *SNR_REAL,
     "snr_real",
     "snr_distractor",
     "ranking_auc",
@@ -80,6 +91,9 @@ ESTIMATORS: Mapping[str, Estimator] = {
     "2 iterations": Estimator(ImplicitGradient(ConjugateGradient(2))),
     "10 iterations": Estimator(ImplicitGradient(ConjugateGradient(10))),
     "50 iterations": Estimator(ImplicitGradient(ConjugateGradient(50))),
+    "normal equations": Estimator(ImplicitGradient(NormalEquationCG(10))),
+    "Neumann series": Estimator(ImplicitGradient(NeumannSeries(10))),
+    "full Hessian": Estimator(ImplicitGradient(curvature=FullHessian())),
     "damping 0.1": Estimator(ImplicitGradient(damping=0.1)),
     "unrolled 5 steps": Estimator(UnrolledGradient(5)),
     "critic solved": Estimator(ImplicitGradient(), critic_solver=ConjugateGradient(5)),
@@ -180,6 +194,7 @@ class StagesCallback(BaseCallback):
         return (
             cosine(mean, reference, dim=0).item(),
             cosine(asked, reference[None]).mean().item(),
+            *ratio[real].tolist(),
             ratio[real].mean().item(),
             ratio[~real].abs().mean().item(),
             self._auc(mean),
@@ -229,26 +244,36 @@ def table(study: Study, rows: Sequence[Row]) -> Table:
 
 
 def draw(study: Study, rows: Sequence[Row], path: Path) -> None:
-    """Draw cosine and ranking over the stages, means over seeds."""
+    """Draw cosine, ranking and signal-to-noise ratios over the stages, means over seeds."""
     variants = list(dict.fromkeys(row["variant"] for row in rows))
-    figure = Figure(figsize=(11, 3.8 * len(variants)), layout="constrained")
-    axes = figure.subplots(len(variants), 2, squeeze=False)
+    figure = Figure(figsize=(18, 3.8 * len(variants)), layout="constrained")
+    axes = figure.subplots(len(variants), 3, squeeze=False)
     for (variant, estimator), group in _grouped(rows).items():
-        stages = sorted({int(row["timesteps"]) for row in group})
-        for axis, measure in zip(
-            axes[variants.index(variant)], ("cosine", "ranking_auc"), strict=True
-        ):
-            means = [
-                np.mean([float(r[measure]) for r in group if int(r["timesteps"]) == stage])
-                for stage in stages
-            ]
-            # There are more of them than colours.
-            place = list(ESTIMATORS).index(estimator)
-            style = "o-" if place < 10 else "x--"
-            axis.plot(stages, means, style, color=f"C{place % 10}", label=estimator)
-            axis.set(title=f"trained: {variant}", xlabel="environment steps", ylabel=measure)
+        cosine, ranking, noise = axes[variants.index(variant)]
+        # There are more of them than colours.
+        place = list(ESTIMATORS).index(estimator)
+        style, color = "o-" if place < 10 else "x--", f"C{place % 10}"
+        for axis, measure in ((cosine, "cosine"), (ranking, "ranking_auc")):
+            axis.plot(*_course(group, measure), style, color=color, label=estimator)
+            axis.set(ylabel=f"{measure} of the mean estimate")
+        if estimator == "shipped":
+            for measure in SNR_REAL:
+                noise.plot(*_course(group, measure), "o-", label=measure)
+            noise.plot(*_course(group, "snr_distractor"), "k:", label="snr_distractor")
+            noise.set(ylabel="mean / standard deviation, shipped")
+        for axis in (cosine, ranking, noise):
+            axis.set(title=f"trained: {variant}", xlabel="environment steps")
     axes[0, 1].legend(fontsize="x-small", ncols=2)
-    figure.savefig(path, dpi=120)
+    axes[0, 2].legend(fontsize="x-small")
+    figure.savefig(path, dpi=100)
+
+
+def _course(rows: Sequence[Row], measure: str) -> tuple[list[int], list[float]]:
+    """The stages, and the mean over seeds at each."""
+    by_stage: dict[int, list[float]] = {}
+    for row in rows:
+        by_stage.setdefault(int(row["timesteps"]), []).append(float(row[measure]))
+    return list(by_stage), [float(np.mean(values)) for values in by_stage.values()]
 
 
 def _grouped(rows: Sequence[Row]) -> dict[tuple[str, str], list[Row]]:
@@ -273,7 +298,7 @@ HYPERGRADIENT = Study(
     },
     environments=[EnvironmentConfig(num_distractors=128)],
     timesteps=40_000,
-    seeds=range(3),
+    seeds=range(5),
     eval_every=5_000,
     estimators=tuple(ESTIMATORS),
     columns=(
