@@ -10,6 +10,7 @@ import csv
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -263,8 +264,13 @@ def draw(study: Study, rows: Sequence[Row], path: Path) -> None:
             noise.set(ylabel="mean / standard deviation, shipped")
         for axis in (cosine, ranking, noise):
             axis.set(title=f"trained: {variant}", xlabel="environment steps")
-    axes[0, 1].legend(fontsize="x-small", ncols=2)
     axes[0, 2].legend(fontsize="x-small")
+    figure.legend(
+        *axes[0, 0].get_legend_handles_labels(),
+        loc="outside lower center",
+        ncols=len(ESTIMATORS) // 2 + 1,
+        fontsize="small",
+    )
     figure.savefig(path, dpi=100)
 
 
@@ -277,9 +283,11 @@ def _course(rows: Sequence[Row], measure: str) -> tuple[list[int], list[float]]:
 
 
 def _grouped(rows: Sequence[Row]) -> dict[tuple[str, str], list[Row]]:
-    groups: dict[tuple[str, str], list[Row]] = {}
+    """By what was trained and by estimator, in the order of `ESTIMATORS`."""
+    variants = dict.fromkeys(row["variant"] for row in rows)
+    groups: dict[tuple[str, str], list[Row]] = {key: [] for key in product(variants, ESTIMATORS)}
     for row in rows:
-        groups.setdefault((row["variant"], row["estimator"]), []).append(row)
+        groups[row["variant"], row["estimator"]].append(row)
     return groups
 
 

@@ -131,6 +131,8 @@ class Study(ResumableStudy[Run]):
         """
         if row.get("study", self.name) != self.name:
             raise ValueError(f"{row['study']!r} as study")
+        if row.get("estimator", "") not in self.estimators:
+            raise ValueError(f"{row['estimator']!r} as estimator")
         for column in ("num_distractors", "seed"):
             number(row, column, int)
         steps = number(row, "timesteps", int)

@@ -58,6 +58,8 @@ def test_each_stage_asks_each_estimator(few, tmp_path):
     Console(width=200).print(TINY.table(TINY, results))
     TINY.draw(TINY, results, tmp_path / "tiny.png")
     assert (tmp_path / "tiny.png").stat().st_size > 1_000
+    with pytest.raises(ValueError, match="'guess' as estimator"):
+        TINY.check(results[0] | {"estimator": "guess"})
 
 
 def test_asking_changes_nothing(few, agent):
