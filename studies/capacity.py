@@ -44,7 +44,7 @@ def draw_over_width(study: Study, rows: Sequence[Row], path: Path) -> None:
         width = group.panel.partition("-")[0]
         agent = group.variant.removesuffix(f"-{width}")
         by_agent.setdefault(agent, {})[int(width)] = group
-    figure = Figure(figsize=(10, 4), layout="constrained")
+    figure = Figure(figsize=(12, 4), layout="constrained")
     left, right = figure.subplots(1, 2)
     measured = sorted({width for found in by_agent.values() for width in found})
     left.set(ylabel=f"return (IQM of the last {LAST} evaluations, 95 %)")
@@ -63,7 +63,7 @@ def draw_over_width(study: Study, rows: Sequence[Row], path: Path) -> None:
         label = labelled(agent, [found[width] for width in widths])
         draw_intervals(left, beside, returns, label=label)
         draw_intervals(right, beside, errors, label=label)
-    left.legend(fontsize="small")
+    figure.legend(*left.get_legend_handles_labels(), loc="outside right center", fontsize="small")
     figure.savefig(path, dpi=120)
 
 
