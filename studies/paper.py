@@ -26,6 +26,9 @@ PAPER_RETURNS: Mapping[str, Sequence[tuple[float, float]]] = {
 """Mean return after 200,000 steps and its standard error over ten seeds, by agent, at each of
 `NUMBERS` (arXiv 2312.05250)."""
 
+PAPER_RUNS = "after 200,000 steps on raw observations, mean and standard error"
+"""How the paper came to its returns."""
+
 
 def beside(**variants: str) -> Published:
     """What the paper reports of some agents, by the variant that it is to be drawn beside."""
@@ -53,6 +56,7 @@ DISTRACTORS = Study(
     timesteps=100_000,
     seeds=range(5),
     published=beside(taskmet_published="taskmet", omd="omd", mle="mle"),
+    published_how=PAPER_RUNS,
 )
 
 PUBLISHED = Study(
@@ -68,6 +72,7 @@ PUBLISHED = Study(
     eval_every=5_000,
     seeds=range(5),
     published=beside(taskmet="taskmet", omd="omd", mle="mle"),
+    published_how=PAPER_RUNS,
 )
 
 KINDS = Study(

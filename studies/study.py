@@ -69,7 +69,7 @@ class Study(ResumableStudy[Run]):
     columns: Sequence[str] = COLUMNS
     panel: Sequence[str] = ("num_distractors",)
     published: Published = field(default_factory=dict)
-    published_how: str = "after 200,000 steps on raw observations, mean and standard error"
+    published_how: str = ""
     table: Callable[["Study", Sequence[Row]], Table] = summary_table
     draw: Callable[["Study", Sequence[Row], Path], None] = draw
 
@@ -139,10 +139,10 @@ class Study(ResumableStudy[Run]):
         if steps > self.timesteps:
             raise ValueError(f"an evaluation after {steps} steps of {self.timesteps}")
         for column in set(self.columns) - {*LABELS, "timesteps", "estimator"}:
-            # What a run has no measure of stays empty.
-            if row[column] or column == "episode_return":
+            # What a run has no measure of stays empty, but never the return.
+            if row[column]:
                 number(row, column, float)
-        if not isfinite(float(row.get("episode_return", 0.0))):
+        if "episode_return" in row and not isfinite(number(row, "episode_return", float)):
             raise ValueError(f"{row['episode_return']!r} as episode_return")
 
     def is_whole(self, rows: Sequence[Row]) -> bool:
