@@ -238,7 +238,8 @@ class TaskMetConfig(AgentConfig):
     input_scale: float = 0.1
     """Scale of the initial weights between the inputs and the first hidden layers of model, critic
     and, with continuous actions, actor. Small, so that no dimension has a say before something is
-    learned of it, and the first sensitivities are those that were learned."""
+    learned of it, and the first sensitivities are those that were learned. In layers of two or
+    three units it leaves a third of them dead: use 1 there."""
 
     metric: Literal["diagonal", "full"] = "diagonal"
     """Form of Λ: a weight for each dimension, or a full matrix by its Cholesky factor."""

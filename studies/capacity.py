@@ -27,7 +27,7 @@ _AGENTS = {
     "taskmet": TaskMetConfig(),
     "taskmet_usual_start": _USUAL_START,
     "prior_usual_start": without_hypergradient(_USUAL_START),
-    "taskmet_conditional": TaskMetConfig(metric_hidden=(32, 32)),
+    "conditional_usual_start": replace(_USUAL_START, metric_hidden=(32, 32)),
 }
 
 

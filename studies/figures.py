@@ -195,12 +195,17 @@ def draw_intervals(
     axis: Axes,
     positions: Sequence[float],
     summaries: Sequence[Summary],
+    sideways: bool = False,
     **style: Any,
 ) -> None:
     """Draw interquartile means, and the intervals around them, at these positions."""
     ends = np.array([[s.iqm - s.low, s.high - s.iqm] for s in summaries]).T
     means = [s.iqm for s in summaries]
-    axis.errorbar(positions, means, yerr=ends, fmt="o-", markersize=4, capsize=3, **style)
+    style = {"fmt": "o-", "markersize": 4, "capsize": 3, **style}
+    if sideways:
+        axis.errorbar(means, positions, xerr=ends, **style)
+    else:
+        axis.errorbar(positions, means, yerr=ends, **style)
 
 
 def draw_by_number(study: Study, rows: Sequence[Row], path: Path) -> None:

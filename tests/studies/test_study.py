@@ -20,6 +20,7 @@ from mbrl_taskmet.runs.baselines import BASELINES, BaselineRun, dqn_normalized, 
 from mbrl_taskmet.runs.environments import EnvironmentConfig
 from mbrl_taskmet.runs.run_folder import RunFolder
 from mbrl_taskmet.studies import STUDIES
+from mbrl_taskmet.studies.ablation import ABLATION
 from mbrl_taskmet.studies.capacity import CAPACITY, WIDTHS
 from mbrl_taskmet.studies.figures import curves, draw_intervals, summary_table
 from mbrl_taskmet.studies.first_light import FIRST_LIGHT
@@ -250,18 +251,50 @@ def test_curves_gather_the_seeds_of_each_variant():
         assert group.final.tolist() == [1, 2]
 
 
-def test_capacity_is_drawn_over_the_width_with_the_models_error(tmp_path, monkeypatch):
+@pytest.fixture
+def saved(monkeypatch):
+    """The figures that were saved."""
+    figures = []
+    save = Figure.savefig
+    monkeypatch.setattr(Figure, "savefig", lambda f, *a, **o: (figures.append(f), save(f, *a, **o)))
+    return figures
+
+
+def test_ablation_is_drawn_by_the_ingredient_with_every_seed(tmp_path, saved):
+    """The first kind misses what was left out last, and of the second only that has run."""
+    *most, last = ABLATION.variants
+    rows = [
+        row | {"episode_return": str(len(row["variant"]) + int(row["seed"]))}
+        for row in rows_of(ABLATION)
+        if (row["variant"] == last) == (row["distractor_kind"] == "gaussian")
+    ]
+    ABLATION.picture(rows, tmp_path / "ablation.png")
+    assert (tmp_path / "ablation.png").stat().st_size > 10_000
+    final, area, ratio, *others = saved[0].axes
+    assert [label.get_text() for label in final.get_yticklabels()] == most
+    assert final.yaxis_inverted()
+    assert ratio.get_xscale() == "log"
+    for axis in (final, area):
+        (means,) = axis.containers
+        assert means.lines[0].get_ydata().tolist() == list(range(len(most)))
+        assert means.lines[0].get_xdata().tolist() == [len(variant) + 2 for variant in most]
+        seeds = [list(line.get_xdata()) for line in axis.lines if line.get_color() == "C1"]
+        assert seeds == [[len(variant) + seed for seed in range(5)] for variant in most]
+    assert set(ratio.containers[0].lines[0].get_xdata()) == {2}
+    # What is shipped is a line to compare with, where it has run.
+    assert [line.get_xdata() for line in final.lines if line.get_linestyle() == ":"] == [[9, 9]]
+    assert not [line for axis in others for line in axis.lines if line.get_linestyle() == ":"]
+
+
+def test_capacity_is_drawn_over_the_width_with_the_models_error(tmp_path, saved):
     """Returns of one and more, errors that are a hundredth of the width."""
     rows = [
         row | {"model_mse_real": str(int(row["model_hidden"].split("-")[0]) / 100)}
         for row in rows_of(CAPACITY)
     ]
-    drawn = []
-    save = Figure.savefig
-    monkeypatch.setattr(Figure, "savefig", lambda f, *a, **o: (drawn.append(f), save(f, *a, **o)))
     CAPACITY.picture(rows, tmp_path / "capacity.png")
     assert (tmp_path / "capacity.png").stat().st_size > 10_000
-    returns, errors = drawn[0].axes
+    returns, errors = saved[0].axes
     assert len(returns.containers) == len(errors.containers) == 7
     # The agents stand beside each other, the fourth of seven at the width itself.
     line = errors.containers[3].lines[0]
@@ -326,6 +359,14 @@ def test_an_interval_is_drawn_from_its_low_end_to_its_high_one():
     assert line.get_xydata().tolist() == [[7, 2], [8, 4]]
     ends = [segment.tolist() for segment in bars.get_segments()]
     assert ends == [[[7, 1], [7, 5]], [[8, 0.5], [8, 4.25]]]
+
+
+def test_an_interval_lies_on_its_side_if_asked_to():
+    axis = Figure().subplots()
+    draw_intervals(axis, [7], [Summary(2.0, 1.0, 5.0)], sideways=True)
+    line, _, (bars,) = axis.containers[0].lines
+    assert line.get_xydata().tolist() == [[2, 7]]
+    assert [segment.tolist() for segment in bars.get_segments()] == [[[1, 7], [5, 7]]]
 
 
 @pytest.mark.slow
