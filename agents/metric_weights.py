@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.markup import escape
 from rich.table import Table
 
 FloatArray = NDArray[np.float64]
@@ -94,7 +95,7 @@ class MetricWeights:
         for name, entry in list(self.as_dict().items())[:rows]:
             cells = [cell(entry) for cell in columns.values()]
             bar = ["█" * round(entry["weight"] * scale)] if longest else []
-            table.add_row(str(entry["rank"]), name, _figures(entry["weight"]), *cells, *bar)
+            table.add_row(str(entry["rank"]), escape(name), _figures(entry["weight"]), *cells, *bar)
         if rows is not None and rows < len(self.names):
             table.caption = f"{len(self.names) - rows} more dimensions not shown"
         return table
@@ -109,9 +110,15 @@ class MetricWeights:
             distractors: shape (n,), True for a distractor.
 
         Raises:
-            ValueError: if there is nothing to compare, since none is a distractor, or all are.
+            ValueError: if there is nothing to compare, since none is a distractor, or all are, or
+                if the mask is of another length.
         """
         mask = np.asarray(distractors, dtype=bool)
+        if mask.shape != self.weights.shape:
+            raise ValueError(
+                f"The mask says of {mask.size} dimensions what {self.weights.size} weights are of: "
+                "take it from the environment in which the agent learned."
+            )
         if mask.all() or not mask.any():
             raise ValueError(
                 "Weights of real dimensions and of distractors compare only where there are both: "
@@ -140,8 +147,13 @@ class MetricWeights:
             mixing: R, shape (n, n).
 
         Raises:
-            ValueError: if the environment's units are not known.
+            ValueError: if the environment's units are not known, or R is of another shape.
         """
+        if np.shape(mixing) != (len(self.names),) * 2:
+            raise ValueError(
+                f"The mixing is of shape {np.shape(mixing)}, not {(len(self.names),) * 2}: take it "
+                "from the environment in which the agent learned."
+            )
         if self.per_unit is None:
             raise ValueError(
                 "Weights turn back in the environment's units, which are not known here: read them "
@@ -174,8 +186,9 @@ class MetricWeights:
         }
         return cls(found[0].names, **means)
 
-    def save(self, path: Path) -> None:
+    def save(self, path: str | Path) -> None:
         """Write all fields to an NPZ file; who reads it meanwhile finds the old one or the new."""
+        path = Path(path)
         arrays = {name: getattr(self, name) for name in _ARRAYS if self._knows(name)}
         unfinished = path.with_name(path.name + ".part")
         with unfinished.open("wb") as file:
@@ -183,7 +196,7 @@ class MetricWeights:
         unfinished.replace(path)
 
     @classmethod
-    def load(cls, path: Path) -> Self:
+    def load(cls, path: str | Path) -> Self:
         """Read what `save` wrote.
 
         Raises:
@@ -191,7 +204,7 @@ class MetricWeights:
             ValueError: if it is damaged.
         """
         try:
-            with path.open("rb") as file, np.load(file) as archive:
+            with Path(path).open("rb") as file, np.load(file) as archive:
                 arrays = {name: archive[name] for name in _ARRAYS if name in archive}
                 return cls(tuple(archive["names"].tolist()), **arrays)
         except OSError:

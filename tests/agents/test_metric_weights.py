@@ -161,13 +161,22 @@ def test_what_was_written_is_read_back(tmp_path, known):
     shapes = {"per_std": 3, "per_unit": 3, "quantiles": (5, 3), "matrix": (3, 3)}
     arrays = {name: np.random.default_rng(0).normal(size=shapes[name]) for name in known}
     weights = MetricWeights(tuple("abc"), np.array([2.0, 0.5, 1.0]), **arrays)
-    weights.save(tmp_path / "weights.npz")
-    found = MetricWeights.load(tmp_path / "weights.npz")
-    assert vars(found).keys() == vars(weights).keys()
-    assert found.names == weights.names
-    for name in ("weights", *shapes):
-        np.testing.assert_array_equal(getattr(found, name), getattr(weights, name))
+    for path in (tmp_path / "weights.npz", str(tmp_path / "weights.npz")):
+        weights.save(path)
+        found = MetricWeights.load(path)
+        assert vars(found).keys() == vars(weights).keys()
+        assert found.names == weights.names
+        for name in ("weights", *shapes):
+            np.testing.assert_array_equal(getattr(found, name), getattr(weights, name))
     assert [path.name for path in tmp_path.iterdir()] == ["weights.npz"]
+
+
+def test_a_table_shows_names_as_they_are():
+    console = Console(width=60)
+    with console.capture() as shown:
+        console.print(MetricWeights(("pos[x]", "pos[/y]"), np.ones(2)).table())
+    assert "pos[x]" in shown.get()
+    assert "pos[/y]" in shown.get()
 
 
 def test_the_mean_holds_what_is_known_of_all():
@@ -319,6 +328,14 @@ def test_separation_is_what_counting_by_hand_gives(seed):
     assert found.real_over_distractor_ratio == pytest.approx(ratio)
     assert found.real_on_top == on_top
     assert found.ranking_auc == pytest.approx(auc)
+
+
+def test_what_is_said_of_another_number_of_dimensions_is_refused():
+    weights = MetricWeights(("a", "b"), np.ones(2), per_unit=np.ones(2))
+    with pytest.raises(ValueError, match="of 3 dimensions what 2 weights"):
+        weights.separation([True, False, False])
+    with pytest.raises(ValueError, match=r"of shape \(3, 3\), not \(2, 2\)"):
+        weights.before_mixing(np.eye(3))
 
 
 def test_equal_weights_are_not_taken_for_knowledge():
