@@ -2,6 +2,7 @@
 
 import csv
 import time
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ class WeightsCallback(BaseCallback):
 
     Args:
         path: of the file; written anew, unless training goes on (`reset_num_timesteps=False`) that
-            has begun it.
+            has begun it; of what it holds, later steps than the agent has done are then left out.
         interval: environment steps between two rows.
     """
 
@@ -60,7 +61,7 @@ class WeightsCallback(BaseCallback):
         found = self.model.metric_weights()
         weights = found.weights
         found.save(self._path.with_suffix(".npz"))
-        _write_row(self._path, [self.num_timesteps, *(f"{w:.6g}" for w in weights)], "a")
+        _write(self._path, [[self.num_timesteps, *(f"{w:.6g}" for w in weights)]], "a")
         self.logger.record(
             "metric/weights",
             torch.as_tensor(weights),
@@ -77,7 +78,7 @@ class ReturnsCallback(EvalCallback):
     Args:
         eval_env: environments apart from those of training.
         path: of the file; written anew, unless training goes on (`reset_num_timesteps=False`) that
-            has begun it.
+            has begun it; of what it holds, later steps than the agent has done are then left out.
         interval: environment steps between two evaluations.
         episodes: in each evaluation.
         checkpoint: file to which the agent is saved after each evaluation, if given.
@@ -130,7 +131,7 @@ class ReturnsCallback(EvalCallback):
             ) from error
         if self.n_calls % self.eval_freq == 0:
             row = self._row()
-            _write_row(self._csv, [row.get(column, "") for column in self.COLUMNS], "a")
+            _write(self._csv, [[row.get(column, "") for column in self.COLUMNS]], "a")
             if self._checkpoint is not None:
                 self.model.save(self._checkpoint)
         return go_on
@@ -197,15 +198,32 @@ class EvaluationCallback(ReturnsCallback):
         return row
 
 
-def _begin(path: Path, header: Any, num_timesteps: int) -> bool:
-    """Write the header, unless training goes on that has begun the file; whether it does."""
-    if num_timesteps > 0 and path.exists():
-        return True
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _write_row(path, header, "w")
-    return False
+def _begin(path: Path, header: Sequence[str], num_timesteps: int) -> bool:
+    """Write the header, unless training goes on that has begun the file; whether it does.
+
+    Raises:
+        ValueError: if the file that would be continued is damaged, or has other columns.
+    """
+    if num_timesteps == 0 or not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write(path, [header], "w")
+        return False
+    try:
+        with path.open(newline="") as file:
+            found, *rows = csv.reader(file)
+        # An agent that goes on from an earlier checkpoint passes later steps again.
+        past = [row for row in rows if float(row[0]) <= num_timesteps]
+    except (ValueError, IndexError, csv.Error):
+        raise ValueError(f"{path} is damaged: move it away, or choose another path.") from None
+    if found != list(header):
+        raise ValueError(
+            f"{path} has other columns than are written here: move it away, or choose another path."
+        )
+    if len(past) < len(rows):
+        _write(path, [found, *past], "w")
+    return True
 
 
-def _write_row(path: Path, row: Any, mode: str) -> None:
+def _write(path: Path, rows: Iterable[Sequence[Any]], mode: str) -> None:
     with path.open(mode, newline="") as file:
-        csv.writer(file).writerow(row)
+        csv.writer(file).writerows(rows)

@@ -102,6 +102,41 @@ def test_files_go_on_where_training_goes_on_and_are_begun_anew_otherwise(
     assert [int(row["timesteps"]) for row in read(path)] == [0, 50, 60]
 
 
+def test_what_came_after_an_earlier_checkpoint_is_left_out_where_it_goes_on(
+    make_agent, make_env, evaluation, tmp_path
+):
+    agent, path = make_agent(TaskMet), tmp_path / "weights.csv"
+    agent.learn(100, callback=[WeightsCallback(path, 50), evaluation()])
+    agent.save(tmp_path / "agent.zip")
+    agent.learn(80, callback=[WeightsCallback(path, 50), evaluation()], reset_num_timesteps=False)
+    assert [int(row["timesteps"]) for row in read(path)] == [0, 50, 100, 150, 180]
+    before = read(path)[:3]
+    agent = TaskMet.load(tmp_path / "agent.zip", env=make_env())
+    agent.learn(50, callback=[WeightsCallback(path, 40), evaluation()], reset_num_timesteps=False)
+    assert [int(row["timesteps"]) for row in read(path)] == [0, 50, 100, 140, 150]
+    assert read(path)[:3] == before
+    evaluated = [int(row["timesteps"]) for row in read(tmp_path / "evaluations.csv")]
+    assert evaluated == [50, 100, 150]
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("timesteps,x,y\n0,1,1\n", "has other columns than are written here"),
+        ("timesteps,x,y\nzero,1,1\n", "is damaged"),
+        ("timesteps,x,y\n\n", "is damaged"),
+        ("", "is damaged"),
+    ],
+)
+def test_a_file_that_cannot_go_on_is_refused_and_stays(make_agent, tmp_path, text, problem):
+    path = tmp_path / "weights.csv"
+    agent = make_agent(MLE).learn(20)
+    path.write_text(text)
+    with pytest.raises(ValueError, match=rf"weights.csv {problem}.*: move it away"):
+        agent.learn(20, callback=WeightsCallback(path), reset_num_timesteps=False)
+    assert path.read_text() == text
+
+
 def test_weights_that_depend_on_experience_are_written_once_a_loaded_agent_has_some(
     make_agent, make_env, tmp_path
 ):
