@@ -7,10 +7,12 @@ import copy
 import warnings
 from collections.abc import Callable
 from dataclasses import fields
+from functools import partial
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
+from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import (
     GymEnv,
@@ -19,6 +21,7 @@ from stable_baselines3.common.type_aliases import (
     TrainFreq,
 )
 from stable_baselines3.common.utils import FloatSchedule
+from stable_baselines3.common.vec_env import VecEnv
 
 from ..batch import Batch
 from ..compilation import Compile, should_compile
@@ -28,7 +31,7 @@ from ..forms import Diagonal
 from ..metric import Metric, UnconditionalMetric
 from ..train_state import Info
 from ..trilevel import ModelBasedUpdate
-from .acting import LearnedPolicy
+from .acting import ACTING, LearnedPolicy
 from .config import AgentConfig, Preset, configure
 from .finite import check_losses
 from .learner import Learner
@@ -136,18 +139,20 @@ class ModelBasedAlgorithm(ReadableAlgorithm):
         self.saved_by = type(self).__name__  # in a checkpoint, the class that wrote it
         self._info: Info = {}
         # Told what is about to take long; whoever shows progress otherwise replaces it.
-        self.announce: Callable[[str], None] = lambda message: (
-            print(message) if self.verbose >= 1 else None
-        )
+        self.announce: Callable[[str], None] = self._say
         if _init_setup_model:
             self._setup_model()
+
+    def _say(self, message: str) -> None:
+        if self.verbose >= 1:
+            print(message)
 
     @property
     def config(self) -> AgentConfig:
         """The hyperparameters, as the attributes of these names have them.
 
-        Rates, sizes, γ and τ are built into the update when an agent is made or loaded: to change
-        them, load it with them (`gamma=0.9`).
+        Rates, sizes, γ, τ, and what the policy acts by (ε and α) are built in when an agent is
+        made or loaded: to change them, load it with them (`gamma=0.9`).
         """
         return self.config_class(
             **{f.name: getattr(self, f.name) for f in fields(self.config_class)}
@@ -161,6 +166,11 @@ class ModelBasedAlgorithm(ReadableAlgorithm):
             self.policy_class = policy_for(action_space)
         check_policy(self.policy_class, action_space)
         self.policy_kwargs = policy_arguments(self.policy_class, config, policy_kwargs)
+        # What they say of hyperparameters is what is in force.
+        self.__dict__.update(
+            {name: policy_kwargs[name] for name in ACTING if name in policy_kwargs}
+        )
+        self.critic_hidden = tuple(self.policy_kwargs["net_arch"])
         random_actions = copy.deepcopy(action_space)
         super()._setup_model()
         assert isinstance(self.train_freq, TrainFreq)
@@ -171,7 +181,9 @@ class ModelBasedAlgorithm(ReadableAlgorithm):
         if self.num_timesteps > 0:
             # A loaded agent goes on where Stable-Baselines3 has just seeded its actions anew.
             self.action_space = random_actions
-        self.dimension_names = tuple(self.dimension_names) or self._find_dimension_names()
+        self.dimension_names = tuple(self.dimension_names) or self._names_in(self.env)
+        if misplaced := self._misplaced(self.env):
+            raise ValueError(misplaced)
         self.learner = Learner(self._make_update(), self._seed_streams(self.seed), self.device)
         self._show_to_policy()
 
@@ -187,11 +199,32 @@ class ModelBasedAlgorithm(ReadableAlgorithm):
         if seed is not None and hasattr(self, "learner"):  # not while it is being set up
             self.learner.generator = self._seed_streams(seed)
 
-    def _find_dimension_names(self) -> tuple[str, ...]:
-        own = None
-        if self.env is not None and self.env.has_attr("dimension_names"):
-            own = self.env.get_attr("dimension_names")[0]
+    def _names_in(self, env: VecEnv | None) -> tuple[str, ...]:
+        known = env is not None and env.has_attr("dimension_names")
+        own = env.get_attr("dimension_names")[0] if env is not None and known else None
         return dimension_names(own, self.num_dimensions)
+
+    def _misplaced(self, env: VecEnv | None) -> str:
+        """What stands where another dimension was learned, if all are the same in another order."""
+        learned, found = self.dimension_names, self._names_in(env)
+        if found == learned or set(found) != set(learned):
+            return ""
+        place = next(i for i, name in enumerate(found) if name != learned[i])
+        return (
+            f"dimension {place} of the environment is {found[place]}, where {learned[place]} was "
+            "learned"
+        )
+
+    def set_env(self, env: GymEnv, force_reset: bool = True) -> None:
+        """Go on in another environment; as in Stable-Baselines3.
+
+        Raises:
+            ValueError: if its spaces are other ones, or its dimensions stand in another order.
+        """
+        wrapped = self._wrap_env(env, self.verbose)
+        if misplaced := self._misplaced(wrapped):
+            raise ValueError(f"This environment does not fit, since {misplaced}: keep the order.")
+        super().set_env(wrapped, force_reset)
 
     def _make_update(self) -> ModelBasedUpdate:
         """The pure update that makes this agent what it is."""
@@ -230,6 +263,7 @@ class ModelBasedAlgorithm(ReadableAlgorithm):
                 f"This {type(self).__name__} has no experience to train on: let it learn, or give "
                 "it some with load_replay_buffer first."
             )
+        self._observe_stored()
         for _ in range(gradient_steps):
             if self._n_updates % RENEWAL_INTERVAL == 0:
                 self._renew()
@@ -277,6 +311,16 @@ class ModelBasedAlgorithm(ReadableAlgorithm):
 
     def _observe(self, observations: np.ndarray) -> None:
         self.learner.observe(observations)
+
+    def _observe_stored(self) -> None:
+        """Count experience that was there before anything was observed: loaded, or put in."""
+        if self.learner.num_observed == 0 and self.replay_buffer.size() > 0:
+            self._observe(self.replay_buffer.observations_reached(self._vec_normalize_env))
+
+    def _setup_learn(self, *args: Any, **kwargs: Any) -> tuple[int, BaseCallback]:
+        prepared = super()._setup_learn(*args, **kwargs)
+        self._observe_stored()
+        return prepared
 
     def dump_logs(self) -> None:
         """Log the last update's scalars and the metric's weights beside SB3's own values."""
@@ -333,7 +377,7 @@ class ModelBasedAlgorithm(ReadableAlgorithm):
         check_episodes(self.train_freq, self.n_envs)
         if should_compile(self.compile, self._updates_to_compile(total_timesteps)):
             announce = print if progress_bar else self.announce
-            self.learner.compile(lambda: announce("compiling (a minute)"))
+            self.learner.compile(partial(announce, "compiling (a minute)"))
         return super().learn(
             total_timesteps,
             callback,

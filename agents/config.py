@@ -67,6 +67,7 @@ ELSEWHERE = {
     "exploration_final_eps": "exploration_epsilon",
     "exploration_initial_eps": "exploration_epsilon",
     "net_arch": "critic_hidden",
+    "target_update_interval": "tau",
 }
 """Names of hyperparameters in Stable-Baselines3 that have another here."""
 

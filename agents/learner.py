@@ -56,6 +56,11 @@ class Learner:
             self._observed.update(observations.astype(np.float64))
 
     @property
+    def num_observed(self) -> int:
+        """Observations counted so far."""
+        return int(self._observed.count)
+
+    @property
     def observed_std(self) -> np.ndarray | None:
         """Standard deviation of each dimension so far, shape (n,); None if too few were seen.
 

@@ -155,6 +155,11 @@ class TransitionBuffer(ReplayBuffer):
             noise,
         )
 
+    def observations_reached(self, env: VecNormalize | None = None) -> np.ndarray:
+        """s′ of all transitions, (N, n), normalised as `env` does, if given."""
+        reached = self._rows[: self.size(), :, self._columns[3]].flatten(0, 1).numpy()
+        return np.asarray(reached if env is None else env.normalize_obs(reached))
+
     def zeros(self) -> Batch:
         """A batch of one transition in which everything is zero."""
         row = torch.zeros_like(self._rows[0, :1], device=self.device)

@@ -24,6 +24,11 @@ def check_env(env: gym.Env[Any, Any] | VecEnv) -> None:
             "The environment is a gymnasium.vector.VectorEnv: pass one of Stable-Baselines3's "
             "VecEnvs, such as stable_baselines3.common.env_util.make_vec_env returns."
         )
+    if not isinstance(env, gym.Env | VecEnv):
+        raise ValueError(
+            f"The environment is {env!r}, of type {type(env).__name__}: pass one that "
+            "gymnasium.make returns, or a VecEnv."
+        )
     observation_space, action_space = env.observation_space, env.action_space
     if not isinstance(observation_space, spaces.Box) or len(observation_space.shape) != 1:
         raise ValueError(

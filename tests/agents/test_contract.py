@@ -1,5 +1,8 @@
 """The agents are Stable-Baselines3 algorithms: what a user of SB3 does works unchanged."""
 
+import copy
+import pickle
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -258,6 +261,79 @@ def test_replay_is_saved_and_loaded(make_agent, snapshot, differences, tmp_path)
     assert other.replay_buffer.size() == 200
 
 
+def start_by_training(agent):
+    agent.train(1, 16)
+
+
+def start_by_learning(agent):
+    agent.learn(1)
+
+
+@pytest.mark.parametrize("start", [start_by_training, start_by_learning])
+@pytest.mark.parametrize("normalized", [False, True], ids=["", "VecNormalize"])
+def test_loaded_experience_gives_observations_their_units(make_agent, tmp_path, start, normalized):
+    make_agent(MLE).learn(120).save_replay_buffer(tmp_path / "replay")
+    env = VecNormalize(noisy_vec_env(1)) if normalized else None
+    agent = make_agent(MLE, env)
+    agent.load_replay_buffer(tmp_path / "replay")
+    reached = agent.replay_buffer.observations_reached(env if normalized else None)
+    _, kept, *_ = np.split(agent.replay_buffer._rows[:120, 0].numpy(), [9, 15], axis=1)
+    np.testing.assert_array_equal(reached, env.normalize_obs(kept) if normalized else kept)
+    start(agent)
+    if start is start_by_training:
+        np.testing.assert_allclose(agent.learner.observed_std, reached.std(0), rtol=1e-5)
+        np.testing.assert_allclose(
+            agent.learner.state.normalizer.scale, 1 / reached.std(0), rtol=1e-5
+        )
+    assert agent.learner.num_observed - 120 == agent.num_timesteps
+
+
+def test_who_has_observed_does_not_count_loaded_experience_again(make_agent, make_env, tmp_path):
+    agent = make_agent(MLE).learn(120)
+    agent.save(tmp_path / "agent.zip")
+    agent.save_replay_buffer(tmp_path / "replay")
+    loaded = MLE.load(tmp_path / "agent.zip", env=make_env())
+    loaded.load_replay_buffer(tmp_path / "replay")
+    loaded.train(1, 16)
+    np.testing.assert_array_equal(loaded.learner.observed_std, agent.learner.observed_std)
+
+
+def test_agents_are_pickled_and_copied_with_all_that_they_learned(
+    agent_class, make_agent, observations, capsys
+):
+    agent = make_agent(agent_class).learn(80)
+    for other in (pickle.loads(pickle.dumps(agent)), copy.deepcopy(agent)):
+        np.testing.assert_array_equal(greedy(other, observations), greedy(agent, observations))
+        other.learn(80, reset_num_timesteps=False)
+        assert (other.num_timesteps, agent.num_timesteps) == (160, 80)
+        other.verbose = 1
+        capsys.readouterr()
+        other.announce("compiling")
+        assert capsys.readouterr().out == "compiling\n"
+
+
+def named(*names):
+    """CartPole whose dimensions have these names."""
+    env = gym.make("CartPole-v1")
+    env.unwrapped.dimension_names = names
+    return env
+
+
+def test_an_environment_of_another_order_of_dimensions_is_refused(make_agent, tmp_path):
+    agent = make_agent(TaskMet, named("x", "speed", "angle", "turn"))
+    agent.save(tmp_path / "agent.zip")
+    other = named("x", "angle", "speed", "turn")
+    where = "dimension 1 of the environment is angle, where speed was learned"
+    with pytest.raises(ValueError, match=rf"cannot be loaded as TaskMet here \({where}\)"):
+        TaskMet.load(tmp_path / "agent.zip", env=other)
+    with pytest.raises(ValueError, match=f"does not fit, since {where}: keep the order"):
+        agent.set_env(other)
+    assert agent.env.get_attr("dimension_names")[0] == agent.dimension_names
+    for env in (named("x", "speed", "angle", "turn"), gym.make("CartPole-v1"), named(*"abcd")):
+        agent.set_env(env)
+        assert TaskMet.load(tmp_path / "agent.zip", env=env).dimension_names[1] == "speed"
+
+
 def test_parameters_carry_all_that_was_learned(agent_class, make_agent, observations, differences):
     learned, fresh = make_agent(agent_class).learn(120), make_agent(agent_class, seed=1)
     fresh.set_parameters(learned.get_parameters())
@@ -288,6 +364,16 @@ def test_policy_keywords_win_over_the_configuration_and_survive_saving(make_agen
     for one in (agent, MLE.load(tmp_path / "agent.zip")):
         assert one.policy.net_arch == (4, 4)
         assert one.learner.update.critic.network.sizes == (6, 4, 4, 2)
+        assert one.config.critic_hidden == one.critic_hidden == (4, 4)
+
+
+def test_the_configuration_says_what_policy_keywords_put_in_force(make_agent, tmp_path):
+    chosen = {"temperature": 0.5, "exploration_epsilon": 0.3}
+    agent = make_agent(MLE, policy_kwargs=chosen)
+    agent.save(tmp_path / "agent.zip")
+    for one in (agent, MLE.load(tmp_path / "agent.zip")):
+        assert (one.config.temperature, one.config.exploration_epsilon) == (0.5, 0.3)
+        assert (one.policy.critic.temperature, one.policy.exploration_epsilon) == (0.5, 0.3)
 
 
 def test_normalised_environments_are_learned_on_normalised_transitions(agent_class, make_agent):

@@ -71,6 +71,17 @@ def test_observations_that_are_not_a_flat_box_are_refused_with_what_would_help(m
     assert type(space).__name__ in one_sentence(error)
 
 
+@pytest.mark.parametrize("env", ["CartPole-v1", lambda: Room(), None])
+def test_what_is_no_environment_is_refused_with_what_would_help(make_agent, tmp_path, env):
+    agent = make_agent(MLE)
+    agent.save(tmp_path / "agent.zip")
+    with pytest.raises(ValueError, match=r"pass one that gymnasium.make returns, or a VecEnv\.$"):
+        agent.set_env(env)
+    if env is not None:
+        with pytest.raises(ValueError, match=r"pass one that gymnasium.make returns"):
+            MLE.load(tmp_path / "agent.zip", env=env)
+
+
 def test_a_vectorised_environment_of_gymnasium_is_refused_with_what_would_help():
     env = gym.make_vec("CartPole-v1", 2)
     with pytest.raises(ValueError, match=r"Stable-Baselines3's VecEnvs, such as .*make_vec_env"):
