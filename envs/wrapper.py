@@ -22,11 +22,11 @@ class DistractorWrapper(gym.Wrapper[FloatArray, Any, FloatArray, Any], RecordCon
     """Adds k dimensions to an observation of n that have nothing to do with the task.
 
     The observation that a step returns carries the very distractors on which the agent acts
-    next. Their randomness comes from the environment's own generator, so `reset(seed=...)`
-    decides it; what is fixed about them comes from `layout_seed`, so environments for training
-    and for evaluation share it. The wrapped environment is never given anything but its actions;
-    only where it draws from the shared generator itself, during a step or in a later reset
-    without a seed, do its own draws differ from those it would make alone.
+    next. Their randomness comes from the environment's own generator, `np_random`, so
+    `reset(seed=...)` decides it; what is fixed about them comes from `layout_seed`, so
+    environments for training and for evaluation share it. The wrapped environment is never given
+    anything but its actions; only where it draws from the shared generator itself, during a step
+    or in a later reset without a seed, do its own draws differ from those it would make alone.
 
     Wrap twice to mix kinds: names and mask then cover both, `mixing` what the outer wrapper alone
     mixes, so that a kind that mixes comes last.
@@ -152,9 +152,19 @@ class DistractorWrapper(gym.Wrapper[FloatArray, Any, FloatArray, Any], RecordCon
     ) -> tuple[FloatArray, dict[str, Any]]:
         """Start an episode; see `gymnasium.Env.reset`. Observations have shape (n + k,)."""
         observation, info = self.env.reset(seed=seed, options=options)
+        self._seed_if_left_out(seed)
         real = self._receive(observation)
         self._state = self._process.start(self._layout, real, self.np_random)
         return self._observe(real), info
+
+    def _seed_if_left_out(self, seed: int | None) -> None:
+        """Seed `np_random` where an environment does not, as one with a generator of its own.
+
+        Its seed is −1 where the environment has put another generator there, which is left alone.
+        """
+        base = self.unwrapped
+        if seed is not None and base.np_random_seed not in (seed, -1):
+            gym.Env.reset(base, seed=seed)
 
     def step(self, action: Any) -> tuple[FloatArray, SupportsFloat, bool, bool, dict[str, Any]]:
         """Take a step; see `gymnasium.Env.step`. Observations have shape (n + k,)."""
