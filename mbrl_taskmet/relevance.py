@@ -78,8 +78,8 @@ class CriticSensitivity(Relevance):
 
     Attributes:
         threshold: sensitivity at which a gate is half open, as a share of the largest.
-        floor: of a closed gate.
-        rate: of the running mean of S.
+        floor: what a closed gate lets through.
+        rate: share of a new batch in the running mean of S.
 
     Raises:
         ValueError: if one of them is not above 0 and at most 1.
@@ -127,8 +127,8 @@ class Predictability(Relevance):
 
     Attributes:
         least: error below which a dimension weighs no more.
-        floor: of a closed gate, so that it can open again.
-        rate: of the running mean of the errors.
+        floor: what a closed gate lets through, so that it can open again.
+        rate: share of a new batch in the running mean of the errors.
 
     Raises:
         ValueError: if one of them is not above 0 and at most 1.

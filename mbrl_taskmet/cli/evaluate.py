@@ -63,6 +63,10 @@ class Evaluate:
             table.add_row(result["run"], str(len(returns)), *cells)
         console.print(table)
         for result in results:
+            if result["agent"] != "agent.zip":
+                console.print(
+                    f"{result['run']}: not finished, so evaluated as in {result['agent']}"
+                )
             if "video" in result:
                 console.print(f"{result['run']}: film in {Path(result['video']).name}")
         return 0
@@ -70,8 +74,8 @@ class Evaluate:
     def _evaluate(self, run: RunFolder, config: TrainingConfig) -> dict[str, Any]:
         # As many environments as episodes, so that the policy acts on all of them at once.
         env = config.environment.make(self.episodes, self.seed)
-        agent = config.agent.load(run.agent, env=env, device=config.device)
-        result: dict[str, Any] = {"run": str(run.path)}
+        agent = config.agent.load(run.latest, env=env, device=config.device)
+        result: dict[str, Any] = {"run": str(run.path), "agent": run.latest.name}
         if self.video:
             record_episode(agent, config.environment, self.seed, run.film)
             result["video"] = str(run.film)
@@ -95,7 +99,7 @@ def _returns(agent: ModelBasedAlgorithm, env: VecEnv) -> list[float]:
 
 
 def _read(run: RunFolder) -> TrainingConfig:
-    """How a finished run was made."""
+    """How a run was made that holds an agent."""
     written = run.read_config()
     try:
         config = TrainingConfig.from_json(written)
@@ -103,9 +107,9 @@ def _read(run: RunFolder) -> TrainingConfig:
         raise RunFolderError(
             f"{run.config} is damaged, or of another version ({error}): train the agent again."
         ) from None
-    if not run.agent.exists():
+    if not run.latest.exists():
         raise RunFolderError(
-            f"{run.path} holds no agent.zip: let the run end, or if it has failed, evaluate the "
-            "other runs one by one."
+            f"{run.path} holds neither agent.zip nor checkpoint.zip: let the run go on to its "
+            "first evaluation, or if it has failed, evaluate the other runs one by one."
         )
     return config

@@ -8,6 +8,7 @@ import gymnasium as gym
 import tyro
 from rich.console import Console
 
+from mbrl_taskmet import __version__
 from mbrl_taskmet.agents import AGENTS
 from mbrl_taskmet.cli.benchmark import Benchmark
 from mbrl_taskmet.cli.decision import Decision
@@ -35,6 +36,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit status: 0, 1 if a run failed, 2 if the input was refused.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if arguments == ["--version"]:
+        print(f"mbrl-taskmet {__version__}")
+        return 0
     try:
         _check_agent(arguments)
         commands: Any = Union[  # noqa: UP007  (its members are made at run time)
@@ -55,9 +59,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
             prog="mbrl-taskmet",
             description="Model-based reinforcement learning with task-driven metrics.",
             args=arguments,
-            config=(tyro.conf.CascadeSubcommandArgs, tyro.conf.OmitArgPrefixes),
+            config=(
+                tyro.conf.CascadeSubcommandArgs,
+                tyro.conf.OmitArgPrefixes,
+                tyro.conf.SuppressFixed,  # what is an object is chosen in Python
+            ),
         )
         return command.run(Console())
+    except ModuleNotFoundError as error:  # of `--env module:id`, to which Gymnasium adds a sentence
+        missing = str(error).partition(". ")[0]
+        print(
+            f"mbrl-taskmet: {missing}: install it, or name its folder in PYTHONPATH.",
+            file=sys.stderr,
+        )
+        return 2
     except (ValueError, OSError, ImportError, gym.error.Error) as error:
         print(f"mbrl-taskmet: {error}", file=sys.stderr)
         return 2

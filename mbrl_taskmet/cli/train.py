@@ -133,9 +133,14 @@ def _check_place(folder: Path) -> None:
 
 
 def _tell_if_too_short(run: TrainingConfig, console: Console) -> None:
-    """Say before it takes time that so short a run does not train its metric."""
+    """Say before it takes time that so short a run trains nothing, or not its metric."""
     chosen = run.hyperparameters
-    if isinstance(chosen, TaskMetConfig) and run.timesteps <= chosen.metric_begins:
+    if run.timesteps <= chosen.learning_starts:
+        console.print(
+            f"Learning begins after {chosen.learning_starts:,} steps, and of {run.timesteps:,} "
+            "nothing is learned: train longer, or with a smaller --learning-starts."
+        )
+    elif isinstance(chosen, TaskMetConfig) and run.timesteps <= chosen.metric_begins:
         console.print(
             f"The metric begins to learn after {chosen.metric_begins:,} steps; after "
             f"{run.timesteps:,} its weights are the prior's alone, or equal without one: train "

@@ -45,7 +45,7 @@ class Weights:
         if self.json:
             print(json.dumps(found.as_dict(), indent=2))
         else:
-            _print(found, len(runs), console, self.rows)
+            _print(found, runs, console, self.rows)
         return 0
 
 
@@ -57,12 +57,15 @@ def show_weights(runs: Sequence[RunFolder], console: Console, rows: int = 20) ->
         console: where to.
         rows: dimensions to show; 0 for all.
     """
-    _print(mean_weights(runs), len(runs), console, rows)
+    _print(mean_weights(runs), runs, console, rows)
 
 
-def _print(found: MetricWeights, num_runs: int, console: Console, rows: int) -> None:
+def _print(found: MetricWeights, runs: Sequence[RunFolder], console: Console, rows: int) -> None:
     table = found.table(rows or None)
-    table.title = "Learned weights" if num_runs == 1 else f"Weights, mean of {num_runs} runs"
+    table.title = "Learned weights" if len(runs) == 1 else f"Weights, mean of {len(runs)} runs"
+    if not all(run.agent.exists() for run in runs):
+        _, timesteps, _ = runs[0].read_weights()
+        table.title += f", not finished: after {timesteps[-1]:,.0f} steps"
     console.print(table)
 
 

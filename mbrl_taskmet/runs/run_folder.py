@@ -44,6 +44,11 @@ class RunFolder:
         return self.path / "checkpoint.zip"
 
     @property
+    def latest(self) -> Path:
+        """The final agent, or the one at the last evaluation if the run did not end."""
+        return self.agent if self.agent.exists() else self.checkpoint
+
+    @property
     def evaluations(self) -> Path:
         """A row for each evaluation."""
         return self.path / "evaluations.csv"

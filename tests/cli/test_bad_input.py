@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from gymnasium.envs.registration import EnvSpec
 
+import mbrl_taskmet
 from mbrl_taskmet.agents import TaskMetConfig
 
 BAD_TRAINING = {
@@ -17,7 +18,7 @@ BAD_TRAINING = {
     "version": ("mle --env CartPole-v9", "Did you mean 'CartPole-v"),
     "malformed-id": ("mle --env a/b/c:d/e", "a/b/c"),
     "namespace": ("mle --env ALE/Pong-v5", "'ALE/Pong-v5'"),
-    "module": ("mle --env nowhere:Env-v0", "No module named 'nowhere'"),
+    "module": ("mle --env nowhere:Env-v0", "No module named 'nowhere': install it, or name its"),
     "discrete-observations": ("mle --env FrozenLake-v1", "FlattenObservation"),
     "kind": ("mle --kind gausian", "'gausian'.* Did you mean 'gaussian'\\?"),
     "num-distractors": ("mle --num-distractors -1", "num_distractors"),
@@ -200,6 +201,16 @@ def test_help_is_given(cli, command):
     status, output, _ = cli(*command, "--help")
     assert status == 0
     assert "usage: mbrl-taskmet" in output
+
+
+def test_what_is_chosen_in_python_is_no_option(cli):
+    shown = cli("train", "taskmet", "--help")[1]
+    assert "--metric-warmup" in shown
+    assert "--hypergradient" not in shown
+
+
+def test_the_version_is_told(cli):
+    assert cli("--version") == (0, f"mbrl-taskmet {mbrl_taskmet.__version__}\n", "")
 
 
 def test_help_shows_the_presets_defaults(cli):

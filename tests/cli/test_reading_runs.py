@@ -349,8 +349,32 @@ def test_an_evaluation_stops_at_what_is_not_finite(cli, folder, monkeypatch):
 def test_a_run_without_an_agent_is_refused_before_any_episode(cli, copied, monkeypatch):
     run = RunFolder(copied / "seed-4")
     run.agent.unlink()
+    run.checkpoint.unlink()
     monkeypatch.setattr(CartPoleEnv, "step", None)
-    assert "no agent.zip: let the run end" in refused(cli("evaluate", copied), run)
+    assert "neither agent.zip nor checkpoint.zip" in refused(cli("evaluate", copied), run)
+
+
+def test_an_interrupted_run_is_read_as_far_as_it_came(cli, copied):
+    run = RunFolder(copied / "seed-4")
+    run.agent.unlink()
+    status, output, _ = cli("evaluate", copied, "--episodes", 3)
+    assert status == 0
+    assert output.replace("\n", "").count("not finished, so evaluated as in checkpoint.zip") == 1
+    found = json.loads(cli("evaluate", copied, "--episodes", 3, "--json")[1])
+    assert [result["agent"] for result in found] == ["agent.zip", "checkpoint.zip"]
+    run.checkpoint.rename(run.agent)
+    finished = json.loads(cli("evaluate", copied, "--episodes", 3, "--json")[1])
+    assert finished[1]["episode_returns"] == found[1]["episode_returns"]
+
+
+def test_the_weights_of_an_interrupted_run_say_after_how_many_steps(cli, copied):
+    assert "not finished" not in cli("weights", copied)[1]
+    (copied / "seed-4" / "agent.zip").unlink()
+    text = (copied / "seed-4" / "weights.csv").read_text()
+    for run in ("seed-3", "seed-4"):
+        (copied / run / "weights.csv").write_text("".join(text.splitlines(True)[:50]))
+    steps = text.splitlines()[49].split(",")[0]
+    assert f"not finished: after {steps} steps" in cli("weights", copied)[1]
 
 
 def test_a_damaged_agent_is_refused(cli, spoiled):

@@ -234,8 +234,16 @@ def test_a_run_that_ends_before_the_metric_learns_is_told_so(cli, plan, steps, w
 
 
 def test_an_agent_without_a_metric_is_not_told_of_one(cli, plan):
-    plan("mle", "--timesteps", 10)
-    assert cli("train", "mle", "--timesteps", 10)[1] == ""
+    plan("mle", "--timesteps", 1_001)
+    assert cli("train", "mle", "--timesteps", 1_001)[1] == ""
+
+
+@pytest.mark.parametrize("agent", ["mle", "taskmet"])
+def test_a_run_that_ends_before_anything_is_learned_is_told_so(cli, plan, agent):
+    plan(agent, "--timesteps", 1_000)
+    _, output, _ = cli("train", agent, "--timesteps", 1_000)
+    assert "Learning begins after 1,000 steps, and of 1,000 nothing is learned" in output
+    assert "metric" not in output
 
 
 def test_every_option_of_the_environment_reaches_it(plan):
