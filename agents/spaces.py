@@ -8,7 +8,7 @@ from gymnasium import spaces
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
-from ..dimension_names import dimension_names
+from ..dimension_names import names_of
 from ..returned import REAL, check_observation, check_reward
 from .finite import check_experience
 
@@ -72,6 +72,8 @@ class CheckedEnv(gym.Wrapper[Any, Any, Any, Any]):
     def __getattr__(self, name: str) -> Any:
         if name == "env" or name.startswith("_"):
             raise AttributeError(name)
+        if name == "dimension_names":  # also where the environment has no names of its own
+            return names_of(self.env, self._shape[0])
         return getattr(self.env, name)
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -107,13 +109,8 @@ class CheckedEnv(gym.Wrapper[Any, Any, Any, Any]):
         check_reward(reward, self._steps)
         if terminated or truncated:
             last = np.asarray(observation)[None]
-            check_experience(last, np.zeros(0), self._dimension_names(), self._steps)
+            check_experience(last, np.zeros(0), self.dimension_names, self._steps)
         return observation, reward, terminated, truncated, info
-
-    def _dimension_names(self) -> tuple[str, ...]:
-        known = self.env.has_wrapper_attr("dimension_names")
-        own = self.env.get_wrapper_attr("dimension_names") if known else None
-        return dimension_names(own, self._shape[0])
 
 
 def check_each(env: VecEnv) -> None:

@@ -9,9 +9,9 @@ import numpy as np
 from gymnasium.utils import RecordConstructorArgs
 from numpy.typing import ArrayLike, NDArray
 
+from ..dimension_names import names_of
 from ..returned import check_observation
 from .kinds import process_of
-from .names import names_of
 from .process import DistractorProcess, FloatArray, Site
 from .validation import check_count, check_flag, check_non_negative
 

@@ -1,6 +1,32 @@
 """What the dimensions of an observation are called."""
 
 from collections.abc import Iterable
+from typing import Any
+
+from mbrl_taskmet.known_names import KNOWN_NAMES
+
+
+def names_of(env: Any, num_dimensions: int) -> tuple[str, ...]:
+    """Name the dimensions of an environment's observations.
+
+    An environment may name its own dimensions by an attribute `dimension_names`.
+
+    Args:
+        env: a `gymnasium.Env`.
+        num_dimensions: number of dimensions of its observations, n.
+
+    Returns:
+        n names; `observation_0`, `observation_1`, ... where the meaning is unknown.
+
+    Raises:
+        ValueError: if what the environment says are not different names.
+    """
+    if env.has_wrapper_attr("dimension_names"):
+        names = env.get_wrapper_attr("dimension_names")
+    else:
+        base = type(env.unwrapped)
+        names = KNOWN_NAMES.get(f"{base.__module__}:{base.__name__}")
+    return dimension_names(names, num_dimensions)
 
 
 def dimension_names(own: object, num_dimensions: int) -> tuple[str, ...]:

@@ -11,12 +11,13 @@ from stable_baselines3.common.callbacks import CheckpointCallback, EvalCallback
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.monitor import Monitor
-from stable_baselines3.common.vec_env import VecNormalize
+from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecNormalize
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from mbrl_taskmet import MLE, TaskMet, VaGraM
 from mbrl_taskmet.agents import ModelBasedAlgorithm
 
+CART_POLE_NAMES = ("cart_position", "cart_velocity", "pole_angle", "pole_angular_velocity")
 NOISY_CART_POLE = "mbrl_taskmet/NoisyCartPole-v0"
 
 
@@ -178,15 +179,24 @@ def test_an_agent_learns_in_another_environment_of_the_same_spaces(make_agent, m
 def test_an_environment_can_be_given_by_its_id(agent_class, make_agent):
     agent = make_agent(agent_class, "CartPole-v1")
     agent.learn(60)
-    assert agent.metric_weights().names == tuple(f"observation_{i}" for i in range(4))
+    assert agent.metric_weights().names == CART_POLE_NAMES
 
 
 def test_a_noisy_environment_can_be_given_by_its_id_and_names_its_dimensions(make_agent):
     names = make_agent(MLE, NOISY_CART_POLE).metric_weights().names
-    assert names[:5] == (
-        "cart_position", "cart_velocity", "pole_angle", "pole_angular_velocity", "distractor_0",
-    )  # fmt: skip
+    assert names[:5] == (*CART_POLE_NAMES, "distractor_0")
     assert len(names) == 20
+
+
+@pytest.mark.parametrize("vec_env", [DummyVecEnv, SubprocVecEnv])
+def test_vectorised_environments_name_their_dimensions_where_they_can(make_agent, vec_env):
+    """What runs in a process of its own is not looked into: it needs names of its own."""
+    names = [
+        make_agent(MLE, make_vec_env(env_id, 2, vec_env_cls=vec_env)).dimension_names[:4]
+        for env_id in (f"mbrl_taskmet:{NOISY_CART_POLE}", "CartPole-v1")
+    ]
+    numbered = tuple(f"observation_{i}" for i in range(4))
+    assert names == [CART_POLE_NAMES, CART_POLE_NAMES if vec_env is DummyVecEnv else numbered]
 
 
 def test_dimensions_that_a_wrapper_changed_are_numbered(make_agent, make_env, tmp_path):

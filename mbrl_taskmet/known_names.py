@@ -1,12 +1,4 @@
-"""What the dimensions of an observation mean, as far as it is known."""
-
-from __future__ import annotations
-
-from typing import Any
-
-import gymnasium as gym
-
-from ..dimension_names import dimension_names
+"""What the dimensions of Gymnasium's own environments mean."""
 
 _CART_POLE = ("cart_position", "cart_velocity", "pole_angle", "pole_angular_velocity")
 _ACROBOT = (
@@ -53,9 +45,7 @@ _HALF_CHEETAH = (
     "front_foot_angular_velocity",
 )
 
-# Keyed by class and not by id, since an environment inside a wrapper may have no id yet; by
-# module too, since a user's own `PendulumEnv` may order its dimensions differently.
-_KNOWN_NAMES = {
+KNOWN_NAMES: dict[str, tuple[str, ...]] = {
     "gymnasium.envs.classic_control.cartpole:CartPoleEnv": _CART_POLE,
     "gymnasium.envs.classic_control.acrobot:AcrobotEnv": _ACROBOT,
     "gymnasium.envs.classic_control.pendulum:PendulumEnv": _PENDULUM,
@@ -68,26 +58,5 @@ _KNOWN_NAMES = {
     "gymnasium.envs.mujoco.hopper_v5:HopperEnv": _HOPPER,
     "gymnasium.envs.mujoco.half_cheetah_v5:HalfCheetahEnv": _HALF_CHEETAH,
 }
-
-
-def names_of(env: gym.Env[Any, Any], num_dimensions: int) -> tuple[str, ...]:
-    """Name the dimensions of an environment's observations.
-
-    An environment may name its own dimensions by an attribute `dimension_names`.
-
-    Args:
-        env: the environment.
-        num_dimensions: number of dimensions of its observations, n.
-
-    Returns:
-        n names; `observation_0`, `observation_1`, ... where the meaning is unknown.
-
-    Raises:
-        ValueError: if what the environment says are not different names.
-    """
-    if env.has_wrapper_attr("dimension_names"):
-        names = env.get_wrapper_attr("dimension_names")
-    else:
-        base = type(env.unwrapped)
-        names = _KNOWN_NAMES.get(f"{base.__module__}:{base.__name__}")
-    return dimension_names(names, num_dimensions)
+"""By module and class of the environment. Not by id, since one inside a wrapper may have no id yet;
+and by module too, since a user's own `PendulumEnv` may order its dimensions differently."""
