@@ -31,3 +31,12 @@ class Ensemble:
     def init(self, generator: torch.Generator, dtype: torch.dtype = torch.float32) -> Tensor:
         """Draw ω, shape (J, P)."""
         return torch.stack([self.network.init(generator, dtype) for _ in range(self.num_critics)])
+
+
+def share_of_lowest(values: Tensor) -> Tensor:
+    """∂ min_j Q_j / ∂Q_j: one for the lowest, shared where several agree, as in `torch.amin`.
+
+    (J, …) → (J, …).
+    """
+    is_lowest = (values == values.amin(0)).to(values.dtype)
+    return is_lowest / is_lowest.sum(0)

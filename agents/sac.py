@@ -12,11 +12,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from ..critic import share_of_lowest
 from ..mlp import MLP, MLPLinearization
 from ..networks import Linearization
 from ..train_state import Info
-from .ensemble import Ensemble
+from .ensemble import Ensemble, share_of_lowest
 
 LOG_STD_RANGE = (-20.0, 2.0)
 """Within which log σ is kept, as in Stable-Baselines3."""

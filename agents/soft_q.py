@@ -8,11 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..critic import share_of_lowest
 from ..losses import soft_value
 from ..mlp import MLP, MLPLinearization
 from ..train_state import Info
-from .ensemble import Ensemble
+from .ensemble import Ensemble, share_of_lowest
 
 
 @dataclass(frozen=True)

@@ -65,12 +65,3 @@ class Critic(Protocol):
         self, parameters: Tensor, policy: Tensor, observations: Tensor, noise: Tensor
     ) -> Tensor:
         """mean_B[∂_s Q_j ∂_s Q_k] over pairs of different critics, shape (n,)."""
-
-
-def share_of_lowest(values: Tensor) -> Tensor:
-    """∂ min_j Q_j / ∂Q_j: one for the lowest, shared where several agree, as in `torch.amin`.
-
-    (J, …) → (J, …).
-    """
-    is_lowest = (values == values.amin(0)).to(values.dtype)
-    return is_lowest / is_lowest.sum(0)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from mbrl_taskmet.adam import adam_step
 from mbrl_taskmet.batch import Batch
 from mbrl_taskmet.critic import Critic, CriticLinearization, ValueLinearization
 from mbrl_taskmet.dynamics import DynamicsModel, model_inputs
@@ -25,7 +26,7 @@ from mbrl_taskmet.linear_solvers import LinearSolver
 from mbrl_taskmet.losses import bellman_error, bellman_target, prediction_loss
 from mbrl_taskmet.metric import Metric
 from mbrl_taskmet.relevance import AllAlike, Relevance
-from mbrl_taskmet.train_state import Info, TrainState, adam_step, train_state
+from mbrl_taskmet.train_state import Info, TrainState, train_state
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from mbrl_taskmet.adam import adam_init, adam_step
 from mbrl_taskmet.decision.fitting import (
     AdamFit,
     Best,
@@ -26,7 +27,6 @@ from mbrl_taskmet.hypergradient import (
 )
 from mbrl_taskmet.metric import Metric
 from mbrl_taskmet.networks import Network
-from mbrl_taskmet.train_state import adam_init, adam_step
 
 
 class Task(NamedTuple):

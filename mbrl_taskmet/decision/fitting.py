@@ -7,11 +7,11 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from mbrl_taskmet.adam import AdamState, adam_init, adam_step
 from mbrl_taskmet.decision.problem import check_smooth
 from mbrl_taskmet.hypergradient import Curvature, GaussNewton, PredictionProblem
 from mbrl_taskmet.linear_solvers import Exact, LinearSolver
 from mbrl_taskmet.networks import Network, Rows
-from mbrl_taskmet.train_state import AdamState, adam_init, adam_step
 
 Loss = Callable[[Tensor], Tensor]
 """Of predictions, a scalar."""

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import mse_loss
 
+from mbrl_taskmet.adam import adam_init, adam_step
 from mbrl_taskmet.decision.fitting import Descent, Fit, check_steps
 from mbrl_taskmet.decision.forms import Directed
 from mbrl_taskmet.decision.methods import check_alpha, descend, regularized
 from mbrl_taskmet.decision.problem import Data, Problem, TaskLoss, check_data, sign_of, worth_of
 from mbrl_taskmet.forms import Cholesky, Diagonal, Form
 from mbrl_taskmet.networks import Network
-from mbrl_taskmet.train_state import adam_init, adam_step
 
 Family = Literal["weighted_mse", "directed", "quadratic"]
 

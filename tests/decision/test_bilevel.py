@@ -19,6 +19,7 @@ from cases import (
     minimum,
     parametrized,
 )
+from mbrl_taskmet.adam import adam_init, adam_step
 from mbrl_taskmet.decision import (
     AdamFit,
     BilevelTrainer,
@@ -41,7 +42,6 @@ from mbrl_taskmet.linear_solvers import Exact
 from mbrl_taskmet.metric import UnconditionalMetric
 from mbrl_taskmet.mlp import MLP
 from mbrl_taskmet.networks import ModuleNetwork
-from mbrl_taskmet.train_state import adam_init, adam_step
 
 EXACT = ImplicitGradient(Exact(), damping=0.0)
 PROBLEMS = {
