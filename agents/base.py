@@ -118,6 +118,8 @@ class ModelBasedAlgorithm(ReadableAlgorithm):
         config = configure(self.config_class, preset, hyperparameters)
         if env is None and _init_setup_model:
             raise ValueError("There is no environment: pass one, or the id of a registered one.")
+        if isinstance(policy, str) and policy not in self.policy_aliases:
+            raise ValueError(f"There is no policy {policy!r} here: pass 'MlpPolicy'.")
         super().__init__(
             policy,
             env,  # type: ignore[arg-type]  # None while loading, as in SB3's own agents

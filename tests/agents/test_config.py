@@ -361,6 +361,11 @@ def test_a_policy_that_cannot_act_here_is_refused_with_one_that_can(env, policy,
     assert type(MLE(fitting, env).policy) is fitting
 
 
+def test_another_name_than_that_of_the_policy_is_refused():
+    with pytest.raises(ValueError, match="no policy 'CnnPolicy' here: pass 'MlpPolicy'"):
+        MLE("CnnPolicy", "CartPole-v1")
+
+
 def test_the_published_preset_is_that_of_a_configuration_derived_from_one_that_has_it():
     @dataclass(frozen=True, kw_only=True)
     class Own(TaskMetConfig):
