@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import offset_copy
 from numpy.typing import NDArray
 from rich.box import SIMPLE_HEAD
@@ -182,6 +183,7 @@ def draw(study: Study, rows: Sequence[Row], path: Path) -> None:
         ratios.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small")
         for axis in (returns, ratios):
             axis.set(xlabel="environment steps")
+            axis.xaxis.set_major_locator(MaxNLocator(5))  # long numbers side by side
         if all(np.isnan(group.ratios).all() for group in groups):
             ratios.set_axis_off()  # nothing to separate: only the legend is left
         else:
