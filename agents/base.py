@@ -25,7 +25,7 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from ..batch import Batch
 from ..compilation import Compile, should_compile
-from ..dimension_names import dimension_names
+from ..dimension_names import dimension_names, numbered
 from ..dynamics import DynamicsModel
 from ..forms import Diagonal
 from ..metric import Metric, UnconditionalMetric
@@ -154,7 +154,8 @@ class ModelBasedAlgorithm(ReadableAlgorithm):
         """The hyperparameters, as the attributes of these names have them.
 
         Rates, sizes, γ, τ, and what the policy acts by (ε and α) are built in when an agent is
-        made or loaded: to change them, load it with them (`gamma=0.9`).
+        made or loaded: to change them, load it with them (`gamma=0.9`), unless `policy_kwargs`
+        say them.
         """
         return self.config_class(
             **{f.name: getattr(self, f.name) for f in fields(self.config_class)}
@@ -168,10 +169,9 @@ class ModelBasedAlgorithm(ReadableAlgorithm):
             self.policy_class = policy_for(action_space)
         check_policy(self.policy_class, action_space)
         self.policy_kwargs = policy_arguments(self.policy_class, config, policy_kwargs)
-        # What they say of hyperparameters is what is in force.
-        self.__dict__.update(
-            {name: policy_kwargs[name] for name in ACTING if name in policy_kwargs}
-        )
+        # What they say of the policy's hyperparameters is what is in force.
+        own = [name for name in ACTING if name != "input_scale"]  # which the model has too
+        self.__dict__.update({name: policy_kwargs[name] for name in own if name in policy_kwargs})
         self.critic_hidden = tuple(self.policy_kwargs["net_arch"])
         random_actions = copy.deepcopy(action_space)
         super()._setup_model()
@@ -202,9 +202,9 @@ class ModelBasedAlgorithm(ReadableAlgorithm):
             self.learner.generator = self._seed_streams(seed)
 
     def _names_in(self, env: VecEnv | None) -> tuple[str, ...]:
-        known = env is not None and env.has_attr("dimension_names")
-        own = env.get_attr("dimension_names")[0] if env is not None and known else None
-        return dimension_names(own, self.num_dimensions)
+        if env is None or not env.has_attr("dimension_names"):
+            return numbered(self.num_dimensions)
+        return dimension_names(env.get_attr("dimension_names")[0], self.num_dimensions)
 
     def _misplaced(self, env: VecEnv | None) -> str:
         """What stands where another dimension was learned, if all are the same in another order."""

@@ -39,9 +39,10 @@ class WeightsCallback(BaseCallback):
 
     def _on_training_start(self) -> None:
         header = ["timesteps", *self.model.dimension_names]
-        goes_on = _begin(self._path, header, self.num_timesteps)
-        # Where training goes on, what it begins with is the last row already.
-        self._due = self.num_timesteps + (self._interval if goes_on else 0)
+        last = _begin(self._path, header, self.num_timesteps)
+        # Where training goes on, what it begins with may be the last row already.
+        is_written = last == self.num_timesteps
+        self._due = self.num_timesteps + (self._interval if is_written else 0)
 
     def _on_rollout_start(self) -> None:
         # Not in `_on_step`, which comes before the update that belongs to the step.
@@ -198,8 +199,11 @@ class EvaluationCallback(ReturnsCallback):
         return row
 
 
-def _begin(path: Path, header: Sequence[str], num_timesteps: int) -> bool:
-    """Write the header, unless training goes on that has begun the file; whether it does.
+def _begin(path: Path, header: Sequence[str], num_timesteps: int) -> int | None:
+    """Write the header, unless training goes on that has begun the file.
+
+    Returns:
+        The steps of the last row that stays, none of which is later than `num_timesteps`.
 
     Raises:
         ValueError: if the file that would be continued is damaged, or has other columns.
@@ -207,21 +211,25 @@ def _begin(path: Path, header: Sequence[str], num_timesteps: int) -> bool:
     if num_timesteps == 0 or not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         _write(path, [header], "w")
-        return False
+        return None
     try:
-        with path.open(newline="") as file:
-            found, *rows = csv.reader(file)
-        # An agent that goes on from an earlier checkpoint passes later steps again.
-        past = [row for row in rows if float(row[0]) <= num_timesteps]
+        # Below the last line's end is what an interruption has left of a row.
+        *lines, unfinished = path.read_text().split("\n")
+        found, *rows = csv.reader(lines)
+        steps = [int(row[0]) for row in rows]
+        if any(len(row) != len(found) for row in rows):
+            raise ValueError("a row is not whole")
     except (ValueError, IndexError, csv.Error):
         raise ValueError(f"{path} is damaged: move it away, or choose another path.") from None
     if found != list(header):
         raise ValueError(
             f"{path} has other columns than are written here: move it away, or choose another path."
         )
-    if len(past) < len(rows):
+    # An agent that goes on from an earlier checkpoint passes later steps again.
+    past = [row for row, step in zip(rows, steps, strict=True) if step <= num_timesteps]
+    if unfinished or len(past) < len(rows):
         _write(path, [found, *past], "w")
-    return True
+    return int(past[-1][0]) if past else None
 
 
 def _write(path: Path, rows: Iterable[Sequence[Any]], mode: str) -> None:

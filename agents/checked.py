@@ -173,7 +173,7 @@ class CheckedAlgorithm(OffPolicyAlgorithm):
             raise ValueError(
                 f"{path} cannot be loaded as {cls.__name__} here ({reason(refusal or error)}): "
                 f"{without}check that the file is whole, and load it with the class it was saved "
-                "by and an environment of the same spaces."
+                "by and an environment of the same spaces, its dimensions in the same order."
             ) from error
         if settings.get("seed") is not None:  # else the saved streams go on
             agent.set_random_seed(settings["seed"])

@@ -116,8 +116,8 @@ class MetricWeights:
         mask = np.asarray(distractors, dtype=bool)
         if mask.shape != self.weights.shape:
             raise ValueError(
-                f"The mask says of {mask.size} dimensions what {self.weights.size} weights are of: "
-                "take it from the environment in which the agent learned."
+                f"The mask is of {mask.size} dimensions, and there are {self.weights.size} "
+                "weights: take it from the environment in which the agent learned."
             )
         if mask.all() or not mask.any():
             raise ValueError(

@@ -151,20 +151,14 @@ class DistractorWrapper(gym.Wrapper[FloatArray, Any, FloatArray, Any], RecordCon
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[FloatArray, dict[str, Any]]:
         """Start an episode; see `gymnasium.Env.reset`. Observations have shape (n + k,)."""
+        generator = self.unwrapped.np_random
         observation, info = self.env.reset(seed=seed, options=options)
-        self._seed_if_left_out(seed)
+        if seed is not None and self.unwrapped.np_random is generator:
+            # Not passed on, as by an environment with a generator of its own.
+            gym.Env.reset(self.unwrapped, seed=seed)
         real = self._receive(observation)
         self._state = self._process.start(self._layout, real, self.np_random)
         return self._observe(real), info
-
-    def _seed_if_left_out(self, seed: int | None) -> None:
-        """Seed `np_random` where an environment does not, as one with a generator of its own.
-
-        Its seed is −1 where the environment has put another generator there, which is left alone.
-        """
-        base = self.unwrapped
-        if seed is not None and base.np_random_seed not in (seed, -1):
-            gym.Env.reset(base, seed=seed)
 
     def step(self, action: Any) -> tuple[FloatArray, SupportsFloat, bool, bool, dict[str, Any]]:
         """Take a step; see `gymnasium.Env.step`. Observations have shape (n + k,)."""

@@ -16,7 +16,8 @@ def names_of(env: Any, num_dimensions: int) -> tuple[str, ...]:
         num_dimensions: number of dimensions of its observations, n.
 
     Returns:
-        n names; `observation_0`, `observation_1`, ... where the meaning is unknown.
+        n names; `observation_0`, `observation_1`, ... where the meaning is unknown, as after a
+        wrapper that changes observations.
 
     Raises:
         ValueError: if what the environment says are not different names.
@@ -26,7 +27,18 @@ def names_of(env: Any, num_dimensions: int) -> tuple[str, ...]:
     else:
         base = type(env.unwrapped)
         names = KNOWN_NAMES.get(f"{base.__module__}:{base.__name__}")
+        if _changes_observations(env):
+            names = None
     return dimension_names(names, num_dimensions)
+
+
+def _changes_observations(env: Any) -> bool:
+    """Whether one of its wrappers is a `gymnasium.ObservationWrapper`, which has this method."""
+    while env is not env.unwrapped:
+        if hasattr(type(env), "observation"):
+            return True
+        env = env.env
+    return False
 
 
 def dimension_names(own: object, num_dimensions: int) -> tuple[str, ...]:

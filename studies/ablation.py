@@ -9,8 +9,7 @@ from numpy import float64
 from numpy.typing import NDArray
 
 from ..agents import MLEConfig, TaskMetConfig
-from ..hypergradient import FullHessian, ImplicitGradient
-from ..linear_solvers import NormalEquationCG
+from ..agents.config import configure
 from ..relevance import AllAlike, GatesOnly, PriorOnly
 from ..runs.environments import EnvironmentConfig
 from .figures import LAST, Curves, curves, draw_intervals
@@ -26,7 +25,7 @@ def without_hypergradient(config: TaskMetConfig) -> MLEConfig:
 
 _SHIPPED = TaskMetConfig()
 _RELEVANCE = _SHIPPED.relevance
-_PUBLISHED_ESTIMATOR = ImplicitGradient(NormalEquationCG(10), FullHessian(), damping=0.0)
+_PUBLISHED = configure(TaskMetConfig, "published", {})
 
 _MEASURES: dict[str, Callable[[Curves], NDArray[float64]]] = {
     f"return, mean of the last {LAST} evaluations": lambda group: group.final,
@@ -85,9 +84,9 @@ ABLATION = Study(
         "no prior": replace(_SHIPPED, relevance=GatesOnly(_RELEVANCE)),
         "no gates, no prior": replace(_SHIPPED, relevance=AllAlike()),
         "raw observations": replace(_SHIPPED, normalize_observations=False),
-        "the paper's critic rate": replace(_SHIPPED, learning_rate=3e-4),
+        "the paper's critic rate": replace(_SHIPPED, learning_rate=_PUBLISHED.learning_rate),
         "no warm-up": replace(_SHIPPED, metric_warmup=0),
-        "the paper's solver": replace(_SHIPPED, hypergradient=_PUBLISHED_ESTIMATOR),
+        "the paper's solver": replace(_SHIPPED, hypergradient=_PUBLISHED.hypergradient),
         "input scale 1": replace(_SHIPPED, input_scale=1.0),
         "no bound on weights": replace(_SHIPPED, largest_weight=None),
         "one batch for both": replace(_SHIPPED, independent_batches=False),

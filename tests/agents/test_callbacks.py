@@ -125,6 +125,8 @@ def test_what_came_after_an_earlier_checkpoint_is_left_out_where_it_goes_on(
         ("timesteps,x,y\n0,1,1\n", "has other columns than are written here"),
         ("timesteps,x,y\nzero,1,1\n", "is damaged"),
         ("timesteps,x,y\n\n", "is damaged"),
+        ("timesteps,x,y\n10,1,1\n20,1\n", "is damaged"),
+        ("timesteps,x,", "is damaged"),
         ("", "is damaged"),
     ],
 )
@@ -135,6 +137,15 @@ def test_a_file_that_cannot_go_on_is_refused_and_stays(make_agent, tmp_path, tex
     with pytest.raises(ValueError, match=rf"weights.csv {problem}.*: move it away"):
         agent.learn(20, callback=WeightsCallback(path), reset_num_timesteps=False)
     assert path.read_text() == text
+
+
+def test_a_row_that_an_interruption_has_cut_is_left_out(make_agent, tmp_path):
+    agent, path = make_agent(MLE), tmp_path / "weights.csv"
+    agent.learn(100, callback=WeightsCallback(path, 50))
+    path.write_text(path.read_text()[:-5])
+    agent.learn(20, callback=WeightsCallback(path, 50), reset_num_timesteps=False)
+    assert [int(row["timesteps"]) for row in read(path)] == [0, 50, 100, 120]
+    assert set(read(path)[-1].values()) == {"120", "1"}
 
 
 def test_weights_that_depend_on_experience_are_written_once_a_loaded_agent_has_some(

@@ -191,10 +191,13 @@ def test_a_noisy_environment_can_be_given_by_its_id_and_names_its_dimensions(mak
 @pytest.mark.parametrize("vec_env", [DummyVecEnv, SubprocVecEnv])
 def test_vectorised_environments_name_their_dimensions_where_they_can(make_agent, vec_env):
     """What runs in a process of its own is not looked into: it needs names of its own."""
-    names = [
-        make_agent(MLE, make_vec_env(env_id, 2, vec_env_cls=vec_env)).dimension_names[:4]
+    envs = [
+        make_vec_env(env_id, 2, vec_env_cls=vec_env)
         for env_id in (f"mbrl_taskmet:{NOISY_CART_POLE}", "CartPole-v1")
     ]
+    names = [make_agent(MLE, env).dimension_names[:4] for env in envs]
+    for env in envs:
+        env.close()
     numbered = tuple(f"observation_{i}" for i in range(4))
     assert names == [CART_POLE_NAMES, CART_POLE_NAMES if vec_env is DummyVecEnv else numbered]
 
@@ -203,6 +206,8 @@ def test_dimensions_that_a_wrapper_changed_are_numbered(make_agent, make_env, tm
     agent = make_agent(TaskMet, gym.wrappers.TimeAwareObservation(make_env()))
     assert agent.metric_weights().names == tuple(f"observation_{i}" for i in range(7))
     agent.learn(100, log_interval=1)
+    turned = gym.wrappers.TransformObservation(gym.make("CartPole-v1"), lambda o: o[::-1], None)
+    assert make_agent(MLE, turned).dimension_names == tuple(f"observation_{i}" for i in range(4))
 
 
 def test_names_of_dimensions_that_are_no_names_are_refused(make_agent):
@@ -280,22 +285,22 @@ def start_by_learning(agent):
 
 
 @pytest.mark.parametrize("start", [start_by_training, start_by_learning])
-@pytest.mark.parametrize("normalized", [False, True], ids=["", "VecNormalize"])
-def test_loaded_experience_gives_observations_their_units(make_agent, tmp_path, start, normalized):
+@pytest.mark.parametrize("outer_std", [1.0, 2.0], ids=["", "VecNormalize"])
+def test_loaded_experience_gives_observations_their_units(make_agent, tmp_path, start, outer_std):
     make_agent(MLE).learn(120).save_replay_buffer(tmp_path / "replay")
-    env = VecNormalize(noisy_vec_env(1)) if normalized else None
+    env = noisy_vec_env(1)
+    if outer_std != 1:
+        env = VecNormalize(env, clip_obs=1e6)
+        env.obs_rms.var[:] = outer_std**2
     agent = make_agent(MLE, env)
     agent.load_replay_buffer(tmp_path / "replay")
-    reached = agent.replay_buffer.observations_reached(env if normalized else None)
-    _, kept, *_ = np.split(agent.replay_buffer._rows[:120, 0].numpy(), [9, 15], axis=1)
-    np.testing.assert_array_equal(reached, env.normalize_obs(kept) if normalized else kept)
+    _, reached, *_ = np.split(agent.replay_buffer._rows[:120, 0].numpy(), [9, 15], axis=1)
     start(agent)
+    assert agent.learner.num_observed == 120 + agent.num_timesteps
     if start is start_by_training:
-        np.testing.assert_allclose(agent.learner.observed_std, reached.std(0), rtol=1e-5)
-        np.testing.assert_allclose(
-            agent.learner.state.normalizer.scale, 1 / reached.std(0), rtol=1e-5
-        )
-    assert agent.learner.num_observed - 120 == agent.num_timesteps
+        std = reached.std(0) / outer_std
+        np.testing.assert_allclose(agent.learner.observed_std, std, rtol=1e-5)
+        np.testing.assert_allclose(agent.learner.state.normalizer.scale, 1 / std, rtol=1e-5)
 
 
 def test_who_has_observed_does_not_count_loaded_experience_again(make_agent, make_env, tmp_path):
@@ -379,7 +384,9 @@ def test_policy_keywords_win_over_the_configuration_and_survive_saving(make_agen
 
 def test_the_configuration_says_what_policy_keywords_put_in_force(make_agent, tmp_path):
     chosen = {"temperature": 0.5, "exploration_epsilon": 0.3}
-    agent = make_agent(MLE, policy_kwargs=chosen)
+    agent = make_agent(MLE, policy_kwargs={**chosen, "input_scale": 0.5})
+    assert agent.policy._network.input_scale == 0.5
+    assert agent.learner.update.model.dynamics.input_scale == agent.config.input_scale == 1
     agent.save(tmp_path / "agent.zip")
     for one in (agent, MLE.load(tmp_path / "agent.zip")):
         assert (one.config.temperature, one.config.exploration_epsilon) == (0.5, 0.3)

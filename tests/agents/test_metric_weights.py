@@ -332,7 +332,7 @@ def test_separation_is_what_counting_by_hand_gives(seed):
 
 def test_what_is_said_of_another_number_of_dimensions_is_refused():
     weights = MetricWeights(("a", "b"), np.ones(2), per_unit=np.ones(2))
-    with pytest.raises(ValueError, match="of 3 dimensions what 2 weights"):
+    with pytest.raises(ValueError, match="of 3 dimensions, and there are 2 weights"):
         weights.separation([True, False, False])
     with pytest.raises(ValueError, match=r"of shape \(3, 3\), not \(2, 2\)"):
         weights.before_mixing(np.eye(3))
