@@ -265,7 +265,6 @@ class ModelBasedAlgorithm(ReadableAlgorithm):
                 f"This {type(self).__name__} has no experience to train on: let it learn, or give "
                 "it some with load_replay_buffer first."
             )
-        self._observe_stored()
         for _ in range(gradient_steps):
             if self._n_updates % RENEWAL_INTERVAL == 0:
                 self._renew()
@@ -278,6 +277,7 @@ class ModelBasedAlgorithm(ReadableAlgorithm):
 
     def _renew(self) -> None:
         """Follow what changes slowly: the units of observations, and the progress of training."""
+        self._observe_stored()
         if self.normalize_observations:
             self.learner.renew_normalizer()
         rate, at_first = map(self.lr_schedule, (self._current_progress_remaining, 1.0))

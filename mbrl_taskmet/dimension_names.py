@@ -24,11 +24,11 @@ def names_of(env: Any, num_dimensions: int) -> tuple[str, ...]:
     """
     if env.has_wrapper_attr("dimension_names"):
         names = env.get_wrapper_attr("dimension_names")
+    elif _changes_observations(env):
+        names = None
     else:
         base = type(env.unwrapped)
         names = KNOWN_NAMES.get(f"{base.__module__}:{base.__name__}")
-        if _changes_observations(env):
-            names = None
     return dimension_names(names, num_dimensions)
 
 

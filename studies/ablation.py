@@ -12,7 +12,7 @@ from ..agents import MLEConfig, TaskMetConfig
 from ..agents.config import configure
 from ..relevance import AllAlike, GatesOnly, PriorOnly
 from ..runs.environments import EnvironmentConfig
-from .figures import LAST, Curves, curves, draw_intervals
+from .figures import LAST, Curves, by_panel, draw_intervals
 from .resumable import Row
 from .statistics import summarize
 from .study import Study
@@ -29,7 +29,7 @@ _PUBLISHED = configure(TaskMetConfig, "published", {})
 
 _MEASURES: dict[str, Callable[[Curves], NDArray[float64]]] = {
     f"return, mean of the last {LAST} evaluations": lambda group: group.final,
-    "return, mean of all evaluations": lambda group: group.returns.mean(1),
+    "return, mean of all evaluations": lambda group: group.area,
     "mean real / mean distractor weight": lambda group: group.ratios[:, -1],
 }
 
@@ -42,9 +42,7 @@ def draw_by_ingredient(study: Study, rows: Sequence[Row], path: Path) -> None:
         rows: its results.
         path: of the picture.
     """
-    panels: dict[str, list[Curves]] = {}
-    for group in curves(study, rows):
-        panels.setdefault(group.panel, []).append(group)
+    panels = by_panel(study, rows)
     height = 0.9 + sum(0.6 + 0.24 * len(groups) for groups in panels.values())
     figure = Figure(figsize=(12, height), layout="constrained")
     axes = figure.subplots(

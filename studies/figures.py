@@ -53,6 +53,12 @@ class Curves(NamedTuple):
         return mean
 
     @property
+    def area(self) -> NDArray[np.float64]:
+        """Mean return of each seed's evaluations, its area under the curve, shape (seeds,)."""
+        mean: NDArray[np.float64] = self.returns.mean(1)
+        return mean
+
+    @property
     def final_error(self) -> NDArray[np.float64]:
         """Mean error of each seed's model at its last evaluations, shape (seeds,)."""
         mean: NDArray[np.float64] = self.errors[:, -LAST:].mean(1)
@@ -81,6 +87,14 @@ def curves(study: Study, rows: Sequence[Row]) -> list[Curves]:
         for panel, variants in runs.items()
         for variant, seeds in sorted(variants.items(), key=lambda item: place(study, item[0]))
     ]
+
+
+def by_panel(study: Study, rows: Sequence[Row]) -> dict[str, list[Curves]]:
+    """The same by panel."""
+    panels: dict[str, list[Curves]] = {}
+    for group in curves(study, rows):
+        panels.setdefault(group.panel, []).append(group)
+    return panels
 
 
 def place(study: Study, variant: str) -> int:
@@ -139,7 +153,7 @@ def summary_table(study: Study, rows: Sequence[Row]) -> Table:
             group.variant,
             str(len(group.returns)),
             _interval(group.final),
-            _interval(group.returns.mean(1)),
+            _interval(group.area),
             f"{group.final.min():.0f}",
             f"{np.median(group.ratios[:, -1]):.1f}",
             *[f"{group.aucs[:, -1].min():.3f}"] * ranked,
@@ -163,9 +177,7 @@ def draw(study: Study, rows: Sequence[Row], path: Path) -> None:
         rows: the results.
         path: of the picture.
     """
-    panels: dict[str, list[Curves]] = {}
-    for group in curves(study, rows):
-        panels.setdefault(group.panel, []).append(group)
+    panels = by_panel(study, rows)
     figure = Figure(figsize=(12, 3.4 * len(panels)), layout="constrained")
     axes = figure.subplots(len(panels), 2, squeeze=False)
     for (returns, ratios), (panel, groups) in zip(axes, panels.items(), strict=True):

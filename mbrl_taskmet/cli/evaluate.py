@@ -62,11 +62,9 @@ class Evaluate:
             cells = [f"{number:.1f}" for number in numbers]
             table.add_row(result["run"], str(len(returns)), *cells)
         console.print(table)
-        for result in results:
-            if result["agent"] != "agent.zip":
-                console.print(
-                    f"{result['run']}: not finished, so evaluated as in {result['agent']}"
-                )
+        for (run, _), result in zip(runs, results, strict=True):
+            if not run.has_ended:
+                console.print(f"{run.path}: not finished, so evaluated as in {run.latest.name}")
             if "video" in result:
                 console.print(f"{result['run']}: film in {Path(result['video']).name}")
         return 0

@@ -63,7 +63,7 @@ def show_weights(runs: Sequence[RunFolder], console: Console, rows: int = 20) ->
 def _print(found: MetricWeights, runs: Sequence[RunFolder], console: Console, rows: int) -> None:
     table = found.table(rows or None)
     table.title = "Learned weights" if len(runs) == 1 else f"Weights, mean of {len(runs)} runs"
-    if not all(run.agent.exists() for run in runs):
+    if not all(run.has_ended for run in runs):
         _, timesteps, _ = runs[0].read_weights()
         table.title += f", not finished: after {timesteps[-1]:,.0f} steps"
     console.print(table)

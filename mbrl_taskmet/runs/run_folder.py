@@ -44,9 +44,14 @@ class RunFolder:
         return self.path / "checkpoint.zip"
 
     @property
+    def has_ended(self) -> bool:
+        """Whether the run has left its final agent."""
+        return self.agent.exists()
+
+    @property
     def latest(self) -> Path:
         """The final agent, or the one at the last evaluation if the run did not end."""
-        return self.agent if self.agent.exists() else self.checkpoint
+        return self.agent if self.has_ended else self.checkpoint
 
     @property
     def evaluations(self) -> Path:
