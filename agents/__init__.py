@@ -11,11 +11,12 @@ from .config import (
     VaGraMConfig,
     VEPConfig,
 )
-from .metric_weights import MetricWeights, Separation
+from .metric_weights import MetricWeights
 from .mle import MLE
 from .model_free import ModelFree
 from .omd import OMD
 from .predictability import Predictability
+from .separation import Separation
 from .taskmet import TaskMet
 from .vagram import VaGraM
 from .vep import VEP

@@ -1,22 +1,19 @@
 """What a metric says about each dimension of the observation, in a form to be read."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.markup import escape
-from rich.table import Table
+
+from .separation import Separation
 
 FloatArray = NDArray[np.float64]
 
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 """Of the quantiles by which a distribution of weights is described."""
-
-LONGEST_BAR = 30
-"""Characters of the heaviest dimension's bar in a table; every further column takes ten."""
 
 
 @dataclass(frozen=True)
@@ -82,28 +79,10 @@ class MetricWeights:
             for name, entry in self.as_dict().items()
         )
 
-    def table(self, rows: int | None = None) -> Table:
-        """A table, heaviest first, with a column for all that is known.
-
-        Args:
-            rows: how many dimensions to show; all of them if None.
-        """
-        columns = {t: cell for t, (key, cell) in _FURTHER_COLUMNS.items() if self._knows(key)}
-        longest = max(LONGEST_BAR - 10 * len(columns), 0)
-        table = Table("rank", "dimension", "weight", *columns, *([""] if longest else []))
-        scale = longest / max(self.weights.max(), np.finfo(float).tiny)
-        for name, entry in list(self.as_dict().items())[:rows]:
-            cells = [cell(entry) for cell in columns.values()]
-            bar = ["█" * round(entry["weight"] * scale)] if longest else []
-            table.add_row(str(entry["rank"]), escape(name), _figures(entry["weight"]), *cells, *bar)
-        if rows is not None and rows < len(self.names):
-            table.caption = f"{len(self.names) - rows} more dimensions not shown"
-        return table
-
     def _knows(self, field: str) -> bool:
         return getattr(self, field) is not None
 
-    def separation(self, distractors: Sequence[bool] | NDArray[np.bool_]) -> "Separation":
+    def separation(self, distractors: Sequence[bool] | NDArray[np.bool_]) -> Separation:
         """How well the weights tell real dimensions from distractors: for evaluation only.
 
         Args:
@@ -113,27 +92,7 @@ class MetricWeights:
             ValueError: if there is nothing to compare, since none is a distractor, or all are, or
                 if the mask is of another length.
         """
-        mask = np.asarray(distractors, dtype=bool)
-        if mask.shape != self.weights.shape:
-            raise ValueError(
-                f"The mask is of {mask.size} dimensions, and there are {self.weights.size} "
-                "weights: take it from the environment in which the agent learned."
-            )
-        if mask.all() or not mask.any():
-            raise ValueError(
-                "Weights of real dimensions and of distractors compare only where there are both: "
-                "leave the comparison out where distractor_mask is True or False everywhere."
-            )
-        real, noise = self.weights[~mask], self.weights[mask]
-        # A tie goes to the distractor, so that equal weights are not taken for knowledge.
-        top = np.lexsort((~mask, -self.weights))[: len(real)]
-        ratio = real.mean() / noise.mean() if noise.any() else np.inf
-        wins = (real[:, None] > noise).mean() + 0.5 * (real[:, None] == noise).mean()
-        return Separation(
-            real_over_distractor_ratio=float(ratio),
-            real_on_top=int((~mask)[top].sum()),
-            ranking_auc=float(wins),
-        )
+        return Separation.of(self.weights, np.asarray(distractors, dtype=bool))
 
     def before_mixing(self, mixing: FloatArray) -> "MetricWeights":
         """The weights along what an environment mixed into its observations: for evaluation only.
@@ -214,38 +173,3 @@ class MetricWeights:
 
 
 _ARRAYS = tuple(field.name for field in fields(MetricWeights) if field.name != "names")
-
-
-def _figures(value: float) -> str:
-    return f"{value:#.3g}"
-
-
-_FURTHER_COLUMNS: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
-    "per std": ("per_std", lambda entry: _figures(entry["weight_per_std"])),
-    "per unit": ("per_unit", lambda entry: _figures(entry["weight_per_unit"])),
-    "5–95 %": (
-        "quantiles",
-        lambda entry: "–".join(f"{entry['quantiles'][level]:.2g}" for level in ("0.05", "0.95")),
-    ),
-}
-"""Columns that a table has where their field is known: title, field and cell."""
-
-
-@dataclass(frozen=True)
-class Separation:
-    """How well weights tell real dimensions from distractors.
-
-    Attributes:
-        real_over_distractor_ratio: mean weight of the real dimensions over the distractors',
-            infinite if those weigh nothing.
-        real_on_top: how many of the r heaviest dimensions are real, r the number of real ones.
-        ranking_auc: probability that a real dimension outweighs a distractor.
-    """
-
-    real_over_distractor_ratio: float
-    real_on_top: int
-    ranking_auc: float
-
-    def as_dict(self) -> dict[str, Any]:
-        """The fields by name."""
-        return dict(self.__dict__)

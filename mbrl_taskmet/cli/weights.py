@@ -11,6 +11,7 @@ import tyro
 from rich.console import Console
 
 from mbrl_taskmet.agents import MetricWeights
+from mbrl_taskmet.cli.weights_table import weights_table
 from mbrl_taskmet.runs.figures import draw_weights
 from mbrl_taskmet.runs.run_folder import RunFolder, RunFolderError, find_runs
 
@@ -61,7 +62,7 @@ def show_weights(runs: Sequence[RunFolder], console: Console, rows: int = 20) ->
 
 
 def _print(found: MetricWeights, runs: Sequence[RunFolder], console: Console, rows: int) -> None:
-    table = found.table(rows or None)
+    table = weights_table(found, rows or None)
     table.title = "Learned weights" if len(runs) == 1 else f"Weights, mean of {len(runs)} runs"
     if not all(run.has_ended for run in runs):
         _, timesteps, _ = runs[0].read_weights()

@@ -1,14 +1,10 @@
 """Which dimensions matter, as an agent reports it."""
 
-import io
-import itertools
 import math
-from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from rich.console import Console
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.vec_env import VecNormalize
 from torch.nn.functional import softplus
@@ -171,14 +167,6 @@ def test_what_was_written_is_read_back(tmp_path, known):
     assert [path.name for path in tmp_path.iterdir()] == ["weights.npz"]
 
 
-def test_a_table_shows_names_as_they_are():
-    console = Console(width=60)
-    with console.capture() as shown:
-        console.print(MetricWeights(("pos[x]", "pos[/y]"), np.ones(2)).table())
-    assert "pos[x]" in shown.get()
-    assert "pos[/y]" in shown.get()
-
-
 def test_the_mean_holds_what_is_known_of_all():
     one = MetricWeights(tuple("ab"), np.array([1.0, 2.0]), per_std=np.array([4.0, 4.0]))
     other = MetricWeights(tuple("ab"), np.array([3.0, 6.0]), np.ones(2), np.ones(2))
@@ -186,19 +174,6 @@ def test_the_mean_holds_what_is_known_of_all():
     assert mean.weights.tolist() == [2.0, 4.0]
     assert mean.per_std.tolist() == [2.5, 2.5]
     assert mean.per_unit is None
-
-
-def test_the_table_has_a_column_for_all_that_is_known():
-    numbers = np.array([1.0, 2.0])
-    bare = MetricWeights(tuple("ab"), numbers)
-    scaled = MetricWeights(tuple("ab"), numbers, 3 * numbers, 0.1 * numbers)
-    spread = replace(scaled, quantiles=np.arange(5.0)[:, None] * numbers)
-    titles = [[column.header for column in w.table().columns] for w in (bare, scaled, spread)]
-    assert titles[0] == ["rank", "dimension", "weight", ""]
-    assert titles[1] == ["rank", "dimension", "weight", "per std", "per unit", ""]
-    assert titles[2] == ["rank", "dimension", "weight", "per std", "per unit", "5–95 %"]
-    cells = [next(iter(column.cells)) for column in spread.table().columns]
-    assert cells == ["1", "b", "2.00", "6.00", "0.200", "0–8"]
 
 
 def test_weights_are_the_metrics_times_the_prior(make_agent):
@@ -236,50 +211,11 @@ def test_reading_the_weights_does_not_change_the_run(make_agent, snapshot, diffe
     assert differences(snapshot(unread), snapshot(read)) == []
 
 
-def test_distractors_without_any_weight_are_infinitely_lighter():
-    weights = MetricWeights(tuple("abc"), np.array([2.0, 0.0, 0.0]))
-    found = weights.separation([False, True, True])
-    assert found.real_over_distractor_ratio == math.inf
-    assert found.ranking_auc == 1.0
-
-
 def test_equal_weights_share_a_rank():
     weights = MetricWeights(tuple("abcde"), np.array([2.0, 5.0, 2.0, 1.0, 5.0]))
     assert weights.ranks.tolist() == [3, 1, 3, 5, 1]
     assert list(weights.as_dict()) == ["b", "e", "a", "c", "d"]
     assert weights.as_dict()["c"] == {"weight": 2.0, "rank": 3}
-
-
-@pytest.mark.parametrize("rows", [None, 2, 9])
-def test_the_table_shows_the_heaviest_dimensions_first(rows):
-    weights = MetricWeights(("feather", "stone", "wood"), np.array([0.25, 3.0, 1.0]))
-    console = Console(width=80, record=True, file=io.StringIO())
-    console.print(weights.table(rows))
-    printed = console.export_text()
-    places = [printed.find(word) for word in ("stone", "wood", "feather")]
-    assert "3.00 " in printed
-    assert 0 < places[0] < places[1]
-    if rows == 2:
-        assert places[2] < 0
-        assert "1 more dimensions not shown" in printed
-    else:
-        assert places[1] < places[2]
-        assert "not shown" not in printed
-    bars = [line.count("█") for line in printed.splitlines() if "█" in line]
-    assert bars[:2] == [30, 10]
-
-
-def brute_force_separation(weights, distractors):
-    real, noise = weights[~distractors], weights[distractors]
-    pairs = list(itertools.product(real, noise))
-    auc = sum((r > d) + 0.5 * (r == d) for r, d in pairs) / len(pairs)
-    # A real dimension is on top if fewer than r dimensions weigh more or tie as distractors.
-    on_top = 0
-    for i in np.flatnonzero(~distractors):
-        ahead = (weights > weights[i]) | (distractors & (weights == weights[i]))
-        same = ~distractors[:i] & (weights[:i] == weights[i])
-        on_top += ahead.sum() + same.sum() < len(real)
-    return real.mean() / noise.mean(), on_top, auc
 
 
 @pytest.mark.parametrize("full", [False, True])
@@ -317,45 +253,12 @@ def test_without_units_nothing_is_turned_back():
         MetricWeights(("a", "b"), np.ones(2)).before_mixing(np.eye(2))
 
 
-@pytest.mark.parametrize("seed", range(10))
-def test_separation_is_what_counting_by_hand_gives(seed):
-    rng = np.random.default_rng(seed)
-    num = rng.integers(2, 12)
-    weights = rng.integers(1, 5, num).astype(float)  # many ties
-    distractors = rng.permutation(np.arange(num) < rng.integers(1, num))
-    found = MetricWeights(tuple(map(str, range(num))), weights).separation(distractors)
-    ratio, on_top, auc = brute_force_separation(weights, distractors)
-    assert found.real_over_distractor_ratio == pytest.approx(ratio)
-    assert found.real_on_top == on_top
-    assert found.ranking_auc == pytest.approx(auc)
-
-
 def test_what_is_said_of_another_number_of_dimensions_is_refused():
     weights = MetricWeights(("a", "b"), np.ones(2), per_unit=np.ones(2))
     with pytest.raises(ValueError, match="of 3 dimensions, and there are 2 weights"):
         weights.separation([True, False, False])
     with pytest.raises(ValueError, match=r"of shape \(3, 3\), not \(2, 2\)"):
         weights.before_mixing(np.eye(3))
-
-
-def test_equal_weights_are_not_taken_for_knowledge():
-    separation = MetricWeights(tuple("abcd"), np.ones(4)).separation([False, False, True, True])
-    assert separation.as_dict() == {
-        "real_over_distractor_ratio": 1.0,
-        "real_on_top": 0,
-        "ranking_auc": 0.5,
-    }
-
-
-@pytest.mark.parametrize("mask", [[False] * 3, [True] * 3])
-def test_without_both_kinds_of_dimension_there_is_nothing_to_compare(mask):
-    with pytest.raises(ValueError, match="compare only where there are both: leave"):
-        MetricWeights(tuple("abc"), np.ones(3)).separation(mask)
-
-
-def test_an_untrained_agent_knows_nothing(make_agent, make_env):
-    mask = make_env().get_wrapper_attr("distractor_mask")
-    assert make_agent(MLE).metric_weights().separation(mask).real_on_top < 4
 
 
 def test_weights_per_unit_are_the_environments_under_an_outer_normalisation(
