@@ -71,6 +71,9 @@ ELSEWHERE = {
 }
 """Names of hyperparameters in Stable-Baselines3 that have another here."""
 
+NARROW = 16
+"""Units of a layer below which none can be spared."""
+
 Preset = Literal["default", "published"]
 Config = TypeVar("Config", bound="AgentConfig")
 
@@ -138,13 +141,24 @@ class AgentConfig:
     """Hidden layers of the dynamics and reward networks: the model's capacity."""
 
     input_scale: float = 1.0
-    """Scale of the initial weights between the inputs and the first hidden layers of model, critic
-    and, with continuous actions, actor, in units of what torch has."""
+    """Scale of the initial weights between the inputs and the first hidden layers of critic and,
+    with continuous actions, actor, in units of what torch has."""
+
+    model_input_scale: float | None = 1.0
+    """The same of the model's. None for a tenth, but for 1 in a model that has a layer of fewer
+    than sixteen units."""
 
     compile: Compile = "auto"
     """Whether to compile the update into one graph, which makes it two to five times faster after a
     wait of about a minute the first time. By default, where a C++ compiler is at hand and the run
     is long enough to repay it."""
+
+    @property
+    def starting_model_scale(self) -> float:
+        """What `model_input_scale` comes to in a model of this size."""
+        if self.model_input_scale is not None:
+            return self.model_input_scale
+        return 1.0 if any(size < NARROW for size in self.model_hidden) else 0.1
 
     def __post_init__(self) -> None:
         if callable(self.learning_rate):
@@ -160,8 +174,9 @@ class AgentConfig:
         self._require("compile", self.compile in ("auto", True, False), "'auto', True or False")
         for name in ("learning_rate", "model_learning_rate", "input_scale"):
             self._require(name, getattr(self, name) > 0, "positive")
-        positive = self.temperature is None or self.temperature > 0
-        self._require("temperature", positive, "positive, or None")
+        for name in ("temperature", "model_input_scale"):
+            positive = getattr(self, name) is None or getattr(self, name) > 0
+            self._require(name, positive, "positive, or None")
         for name in ("buffer_size", "batch_size"):
             self._require(name, getattr(self, name) > 0, "a positive whole number")
         self._require("learning_starts", self.learning_starts >= 0, "zero or more steps")
@@ -237,10 +252,13 @@ class TaskMetConfig(AgentConfig):
     learns then, as maximum likelihood does among many distractors, learns less."""
 
     input_scale: float = 0.1
-    """Scale of the initial weights between the inputs and the first hidden layers of model, critic
-    and, with continuous actions, actor. Small, so that no dimension has a say before something is
-    learned of it, and the first sensitivities are those that were learned. In layers of two or
-    three units it leaves a third of them dead: use 1 there."""
+    """Scale of the initial weights between the inputs and the first hidden layers of critic and,
+    with continuous actions, actor. Small, so that no dimension has a say before something is
+    learned of it, and the first sensitivities are those that were learned."""
+
+    model_input_scale: float | None = None
+    """The same of the model's. None for a tenth, but for 1 in a model that has a layer of fewer
+    than sixteen units: a tenth leaves a third of its units dead, which so few cannot spare."""
 
     metric: Literal["diagonal", "full"] = "diagonal"
     """Form of Λ: a weight for each dimension, or a full matrix by its Cholesky factor."""
@@ -312,6 +330,7 @@ PUBLISHED: Mapping[type[AgentConfig], Mapping[str, Any]] = {
         "learning_rate_decay": 0.0,
         "relevance": AllAlike(),
         "input_scale": 1.0,
+        "model_input_scale": 1.0,
         "largest_weight": None,
         "metric_warmup": 5_000,
         "independent_batches": False,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from ..agents import MLEConfig, OMDConfig, TaskMetConfig, VEPConfig
+from ..agents import AgentConfig, MLEConfig, OMDConfig, TaskMetConfig, VEPConfig
 from ..runs.environments import EnvironmentConfig
 from .ablation import without_hypergradient
 from .figures import LAST, Curves, centred, curves, draw_intervals, labelled
@@ -17,18 +17,23 @@ from .study import Study
 WIDTHS = (2, 3, 4, 6, 8, 12, 16, 32)
 """Units in each of the model's two hidden layers."""
 
-# A tenth of the input weights, as shipped, leaves a third of so few units dead from the start.
-_USUAL_START = TaskMetConfig(input_scale=1.0)
-
-_AGENTS = {
+_AGENTS: dict[str, AgentConfig] = {
     "mle": MLEConfig(),
     "omd": OMDConfig(),
     "vep": VEPConfig(),
     "taskmet": TaskMetConfig(),
+    "taskmet_conditional": TaskMetConfig(metric_hidden=(32, 32)),
+}
+
+_USUAL_START = TaskMetConfig(input_scale=1.0, model_input_scale=1.0)
+
+_WHERE_NARROW: dict[str, AgentConfig] = {
+    # A tenth of the input weights leaves a third of so few units dead from the start.
+    "taskmet_small_start": TaskMetConfig(model_input_scale=0.1),
     "taskmet_usual_start": _USUAL_START,
     "prior_usual_start": without_hypergradient(_USUAL_START),
-    "conditional_usual_start": replace(_USUAL_START, metric_hidden=(32, 32)),
 }
+"""What is asked only of the three smallest models."""
 
 
 def draw_over_width(study: Study, rows: Sequence[Row], path: Path) -> None:
@@ -73,7 +78,7 @@ CAPACITY = Study(
     variants={
         f"{name}-{width}": replace(agent, model_hidden=(width, width))
         for width in WIDTHS
-        for name, agent in _AGENTS.items()
+        for name, agent in (_AGENTS | (_WHERE_NARROW if width <= 4 else {})).items()
     },
     environments=[EnvironmentConfig(num_distractors=0)],
     timesteps=100_000,

@@ -39,6 +39,7 @@ FIRST_LIGHT_RAW = replace(
             metric_warmup=2_500,
             relevance=AllAlike(),
             input_scale=1.0,
+            model_input_scale=1.0,
             largest_weight=None,
         ),
     },

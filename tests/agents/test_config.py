@@ -81,7 +81,8 @@ def test_every_setting_reaches_the_update(make_agent):
         TaskMet, gamma=0.5, tau=0.25, temperature=0.75, learning_rate=1e-1,
         model_learning_rate=1e-2, metric_learning_rate=1e-3, critic_hidden=(3,),
         model_hidden=(4, 5), centred_task_gradient=False, hypergradient=UnrolledGradient(2),
-        relevance=CriticSensitivity(0.3), input_scale=0.4, largest_weight=3.0,
+        relevance=CriticSensitivity(0.3), input_scale=0.4, model_input_scale=0.6,
+        largest_weight=3.0,
     ).learner.update  # fmt: skip
     assert (update.gamma, update.tau, update.critic.temperature) == (0.5, 0.25, 0.75)
     assert update.critic_learning_rate == 1e-1
@@ -95,7 +96,7 @@ def test_every_setting_reaches_the_update(make_agent):
     assert update.relevance == CriticSensitivity(0.3)
     assert update.metric == UnconditionalMetric(Diagonal(6, True, 3.0))
     networks = update.critic.network, update.model.dynamics, update.model.reward
-    assert {network.input_scale for network in networks} == {0.4}
+    assert [network.input_scale for network in networks] == [0.4, 0.6, 0.6]
     assert [
         make_agent(OMD, **options).learner.update.centred
         for options in ({}, {"centred_task_gradient": False}, {"centred_task_gradient": True})
@@ -105,6 +106,24 @@ def test_every_setting_reaches_the_update(make_agent):
     assert make_agent(MLE, relevance=given).learner.update.relevance == given
     errors = relevance.Predictability(0.1)
     assert make_agent(Predictability, relevance=errors).learner.update.relevance == errors
+
+
+@pytest.mark.parametrize(
+    ("agent_class", "chosen", "expected"),
+    [
+        (TaskMet, {}, 0.1),
+        (TaskMet, {"model_hidden": (16, 16)}, 0.1),
+        (TaskMet, {"model_hidden": ()}, 0.1),
+        (TaskMet, {"model_hidden": (32, 15)}, 1.0),
+        (TaskMet, {"model_hidden": (2, 2), "model_input_scale": 0.1}, 0.1),
+        (TaskMet, {"preset": "published"}, 1.0),
+        (MLE, {}, 1.0),
+        (MLE, {"model_input_scale": None}, 0.1),
+    ],
+)
+def test_a_narrow_model_starts_with_the_usual_weights(make_agent, agent_class, chosen, expected):
+    model = make_agent(agent_class, **{"model_hidden": (32, 32), **chosen}).learner.update.model
+    assert (model.dynamics.input_scale, model.reward.input_scale) == (expected, expected)
 
 
 @pytest.mark.parametrize("estimator", [ImplicitGradient(Exact()), UnrolledGradient()])
@@ -168,7 +187,7 @@ def test_an_unknown_preset_is_refused_with_those_there_are(agent_class, make_age
         *[("largest_weight", value) for value in (0.5, -1, "5", True, float("inf"))],
         *[("relevance", value) for value in (None, "none", CriticSensitivity)],
         *[("hypergradient", value) for value in (None, ImplicitGradient)],
-        *[("input_scale", value) for value in (0, -1)],
+        *[(scale, value) for scale in ("input_scale", "model_input_scale") for value in (0, -1)],
     ],
 )  # fmt: skip
 def test_a_value_out_of_range_is_refused_by_its_name(make_agent, name, value):
