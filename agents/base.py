@@ -170,9 +170,8 @@ class ModelBasedAlgorithm(ReadableAlgorithm):
         check_policy(self.policy_class, action_space)
         self.policy_kwargs = policy_arguments(self.policy_class, config, policy_kwargs)
         # What they say of the policy's hyperparameters is what is in force.
-        self.__dict__.update(
-            {name: value for name, value in policy_kwargs.items() if name in ACTING}
-        )
+        own = [name for name in ACTING if name != "input_scale"]  # which the model has too
+        self.__dict__.update({name: policy_kwargs[name] for name in own if name in policy_kwargs})
         self.critic_hidden = tuple(self.policy_kwargs["net_arch"])
         random_actions = copy.deepcopy(action_space)
         super()._setup_model()
@@ -241,7 +240,7 @@ class ModelBasedAlgorithm(ReadableAlgorithm):
                 self.num_dimensions,
                 self.replay_buffer.encoding.size,
                 config.model_hidden,
-                config.starting_model_scale,
+                config.resolved_model_input_scale,
             ),
             "critic": self.policy.critic,
             "metric": self._make_metric(self.num_dimensions),

@@ -72,7 +72,7 @@ ELSEWHERE = {
 """Names of hyperparameters in Stable-Baselines3 that have another here."""
 
 NARROW = 16
-"""Units of a layer below which none can be spared."""
+"""A layer with fewer units cannot spare those that a small start leaves dead, a third of them."""
 
 Preset = Literal["default", "published"]
 Config = TypeVar("Config", bound="AgentConfig")
@@ -141,12 +141,13 @@ class AgentConfig:
     """Hidden layers of the dynamics and reward networks: the model's capacity."""
 
     input_scale: float = 1.0
-    """Scale of the initial weights between the inputs and the first hidden layers of critic and,
-    with continuous actions, actor, in units of what torch has."""
+    """Scale of the initial weights between the inputs and the first hidden layers of critic, model
+    and, with continuous actions, actor, in units of what torch has."""
 
-    model_input_scale: float | None = 1.0
-    """The same of the model's. None for a tenth, but for 1 in a model that has a layer of fewer
-    than sixteen units."""
+    model_input_scale: float | None = None
+    """Scale of these weights in the model. None for `input_scale`, but for 1 in a model that has a
+    layer of fewer than sixteen units: a small start would leave a third of them dead, which so few
+    cannot spare (`docs/decisions.md`)."""
 
     compile: Compile = "auto"
     """Whether to compile the update into one graph, which makes it two to five times faster after a
@@ -154,11 +155,11 @@ class AgentConfig:
     is long enough to repay it."""
 
     @property
-    def starting_model_scale(self) -> float:
+    def resolved_model_input_scale(self) -> float:
         """What `model_input_scale` comes to in a model of this size."""
         if self.model_input_scale is not None:
             return self.model_input_scale
-        return 1.0 if any(size < NARROW for size in self.model_hidden) else 0.1
+        return 1.0 if any(size < NARROW for size in self.model_hidden) else self.input_scale
 
     def __post_init__(self) -> None:
         if callable(self.learning_rate):
@@ -252,13 +253,11 @@ class TaskMetConfig(AgentConfig):
     learns then, as maximum likelihood does among many distractors, learns less."""
 
     input_scale: float = 0.1
-    """Scale of the initial weights between the inputs and the first hidden layers of critic and,
-    with continuous actions, actor. Small, so that no dimension has a say before something is
-    learned of it, and the first sensitivities are those that were learned."""
-
-    model_input_scale: float | None = None
-    """The same of the model's. None for a tenth, but for 1 in a model that has a layer of fewer
-    than sixteen units: a tenth leaves a third of its units dead, which so few cannot spare."""
+    """Scale of the initial weights between the inputs and the first hidden layers of critic, model
+    and, with continuous actions, actor. Small, so that no dimension has a say before something is
+    learned of it, and the first sensitivities are those that were learned. It leaves a third of the
+    units dead: use 1 where a critic's layer has a few only (`model_input_scale` does so by itself).
+    """
 
     metric: Literal["diagonal", "full"] = "diagonal"
     """Form of Λ: a weight for each dimension, or a full matrix by its Cholesky factor."""
@@ -330,7 +329,6 @@ PUBLISHED: Mapping[type[AgentConfig], Mapping[str, Any]] = {
         "learning_rate_decay": 0.0,
         "relevance": AllAlike(),
         "input_scale": 1.0,
-        "model_input_scale": 1.0,
         "largest_weight": None,
         "metric_warmup": 5_000,
         "independent_batches": False,

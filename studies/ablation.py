@@ -85,7 +85,7 @@ ABLATION = Study(
         "the paper's critic rate": replace(_SHIPPED, learning_rate=_PUBLISHED.learning_rate),
         "no warm-up": replace(_SHIPPED, metric_warmup=0),
         "the paper's solver": replace(_SHIPPED, hypergradient=_PUBLISHED.hypergradient),
-        "input scale 1": replace(_SHIPPED, input_scale=1.0, model_input_scale=1.0),
+        "input scale 1": replace(_SHIPPED, input_scale=1.0),
         "no bound on weights": replace(_SHIPPED, largest_weight=None),
         "one batch for both": replace(_SHIPPED, independent_batches=False),
         "whole error": replace(_SHIPPED, centred_task_gradient=False),

@@ -25,15 +25,15 @@ _AGENTS: dict[str, AgentConfig] = {
     "taskmet_conditional": TaskMetConfig(metric_hidden=(32, 32)),
 }
 
-_USUAL_START = TaskMetConfig(input_scale=1.0, model_input_scale=1.0)
+_USUAL_START = TaskMetConfig(input_scale=1.0)
 
-_WHERE_NARROW: dict[str, AgentConfig] = {
+_AT_THE_SMALLEST: dict[str, AgentConfig] = {
     # A tenth of the input weights leaves a third of so few units dead from the start.
     "taskmet_small_start": TaskMetConfig(model_input_scale=0.1),
     "taskmet_usual_start": _USUAL_START,
     "prior_usual_start": without_hypergradient(_USUAL_START),
 }
-"""What is asked only of the three smallest models."""
+"""Further variants, of the three smallest models only."""
 
 
 def draw_over_width(study: Study, rows: Sequence[Row], path: Path) -> None:
@@ -78,7 +78,7 @@ CAPACITY = Study(
     variants={
         f"{name}-{width}": replace(agent, model_hidden=(width, width))
         for width in WIDTHS
-        for name, agent in (_AGENTS | (_WHERE_NARROW if width <= 4 else {})).items()
+        for name, agent in (_AGENTS | (_AT_THE_SMALLEST if width in WIDTHS[:3] else {})).items()
     },
     environments=[EnvironmentConfig(num_distractors=0)],
     timesteps=100_000,

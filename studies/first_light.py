@@ -39,7 +39,6 @@ FIRST_LIGHT_RAW = replace(
             metric_warmup=2_500,
             relevance=AllAlike(),
             input_scale=1.0,
-            model_input_scale=1.0,
             largest_weight=None,
         ),
     },

@@ -44,6 +44,7 @@ def test_the_published_preset_has_the_papers_settings(agent_class, make_env):
         "tau": 0.01,
         "normalize_observations": agent_class is Predictability,  # which is not the paper's
         "input_scale": 1.0,
+        "resolved_model_input_scale": 1.0,
         "critic_hidden": (32, 32),
         "model_hidden": (32, 32),
     }
@@ -117,8 +118,9 @@ def test_every_setting_reaches_the_update(make_agent):
         (TaskMet, {"model_hidden": (32, 15)}, 1.0),
         (TaskMet, {"model_hidden": (2, 2), "model_input_scale": 0.1}, 0.1),
         (TaskMet, {"preset": "published"}, 1.0),
+        (TaskMet, {"input_scale": 0.3}, 0.3),
         (MLE, {}, 1.0),
-        (MLE, {"model_input_scale": None}, 0.1),
+        (MLE, {"input_scale": 0.1, "model_hidden": (4,)}, 1.0),
     ],
 )
 def test_a_narrow_model_starts_with_the_usual_weights(make_agent, agent_class, chosen, expected):

@@ -383,13 +383,13 @@ def test_policy_keywords_win_over_the_configuration_and_survive_saving(make_agen
 
 
 def test_the_configuration_says_what_policy_keywords_put_in_force(make_agent, tmp_path):
-    chosen = {"temperature": 0.5, "exploration_epsilon": 0.3, "input_scale": 0.7}
-    agent = make_agent(MLE, policy_kwargs=chosen)
+    chosen = {"temperature": 0.5, "exploration_epsilon": 0.3}
+    agent = make_agent(MLE, policy_kwargs={**chosen, "input_scale": 0.5})
+    assert agent.policy._network.input_scale == 0.5
+    assert agent.learner.update.model.dynamics.input_scale == agent.config.input_scale == 1
     agent.save(tmp_path / "agent.zip")
     for one in (agent, MLE.load(tmp_path / "agent.zip")):
         assert (one.config.temperature, one.config.exploration_epsilon) == (0.5, 0.3)
-        assert one.policy._network.input_scale == one.config.input_scale == 0.7
-        assert one.learner.update.model.dynamics.input_scale == 1
         assert (one.policy.critic.temperature, one.policy.exploration_epsilon) == (0.5, 0.3)
 
 

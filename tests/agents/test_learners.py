@@ -62,7 +62,6 @@ def test_until_then_taskmet_is_maximum_likelihood(make_agent, snapshot, differen
         independent_batches=False,
         relevance=AllAlike(),
         input_scale=1.0,
-        model_input_scale=1.0,
     ).learn(120)
     mle = make_agent(MLE).learn(120)
     assert set(differences(snapshot(taskmet), snapshot(mle))) == set()
