@@ -13,6 +13,7 @@ from ..critic import Critic
 from ..mlp import MLP
 from ..train_state import TrainState
 from .config import AgentConfig
+from .finite import DivergenceError
 
 ACTING = ("temperature", "exploration_epsilon", "target_entropy", "input_scale")
 """The hyperparameters that concern a policy, beside the sizes of its layers."""
@@ -106,7 +107,8 @@ class LearnedPolicy(BasePolicy):
         """Choose actions: (B, n) → (B,) or (B, d).
 
         Raises:
-            FloatingPointError: if what to choose by is not finite.
+            DivergenceError: if what was learned is not finite.
+            FloatingPointError: if an observation is not.
         """
         assert isinstance(observation, Tensor)
         observations = observation.cpu().numpy()
@@ -119,7 +121,7 @@ class LearnedPolicy(BasePolicy):
         with np.errstate(over="ignore", invalid="ignore"):  # looked at next
             outputs = self._outputs(observations)
         if not np.isfinite(outputs).all():
-            raise FloatingPointError("What was learned of these observations is not finite.")
+            raise DivergenceError("What was learned of these observations is not finite.")
         return torch.from_numpy(self._choose(outputs, deterministic))
 
     def _outputs(self, observations: np.ndarray) -> np.ndarray:

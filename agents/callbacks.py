@@ -127,7 +127,7 @@ class ReturnsCallback(EvalCallback):
         try:
             go_on = super()._on_step()
         except FloatingPointError as error:
-            raise FloatingPointError(
+            raise type(error)(
                 f"In the evaluation after {self.num_timesteps} steps: {error}"
             ) from error
         if self.n_calls % self.eval_freq == 0:

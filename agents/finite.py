@@ -8,6 +8,10 @@ import numpy as np
 from ..dimension_names import numbered
 
 
+class DivergenceError(FloatingPointError):
+    """A learner has left the finite numbers, by its own steps on sound experience."""
+
+
 def check_experience(
     observations: np.ndarray, rewards: np.ndarray, names: Sequence[str], step: int
 ) -> None:
@@ -59,16 +63,16 @@ def check_losses(losses: Mapping[str, float], updates: int, step: int) -> None:
     """Refuse what an update reported.
 
     Raises:
-        FloatingPointError: if a number is not finite.
+        DivergenceError: if a number is not finite.
     """
     for name, value in losses.items():
         if not np.isfinite(value):
             raise divergence(f"{name} is {value}", updates, step)
 
 
-def divergence(what: str, updates: int, step: int) -> FloatingPointError:
-    """The error of a learner that has left the finite numbers."""
-    return FloatingPointError(
+def divergence(what: str, updates: int, step: int) -> DivergenceError:
+    """The error, saying what is not finite and when."""
+    return DivergenceError(
         f"{what} after {updates} updates ({step} steps): lower the learning rates or scale the "
         "observations and rewards."
     )

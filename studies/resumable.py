@@ -64,6 +64,10 @@ class ResumableStudy(ABC, Generic[JobT]):
     def rows(self, variant: str, run: JobT, folder: Path) -> list[list[Any]]:
         """What a finished run adds to the results."""
 
+    def rows_of_diverged(self, variant: str, run: JobT, folder: Path) -> list[list[Any]]:
+        """What a run adds whose learner diverged; nothing, where that would say nothing."""
+        return []
+
     @abstractmethod
     def key(self, row: Mapping[str, Any]) -> tuple[str, ...]:
         """What a row has in common with all rows of its run, and with no others."""

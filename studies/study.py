@@ -1,6 +1,6 @@
 """What a study is: agents × environments × seeds, and the rows that its runs leave."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import product
@@ -167,12 +167,33 @@ class Study(ResumableStudy[Run]):
 
     def rows(self, variant: str, run: Run, folder: Path) -> list[list[Any]]:
         """What a finished run adds to the results."""
+        # Agents that collect many steps at a time overshoot.
+        evaluations = filter(self.belongs, RunFolder(folder).read_evaluations())
+        return self._as_rows(variant, run, evaluations)
+
+    def rows_of_diverged(self, variant: str, run: Run, folder: Path) -> list[list[Any]]:
+        """Its evaluations, the last of them in place of those that it did not come to.
+
+        What a user is left with is the agent as it was then. Left out, the run would count for
+        nothing, and what remains of the variant would look better than it is.
+        """
+        record = RunFolder(folder)
+        evaluations = record.read_evaluations() if record.evaluations.exists() else []
+        if not evaluations:
+            return []
+        last = evaluations[-1]
+        left = range(int(last["timesteps"]) + self.eval_every, self.timesteps + 1, self.eval_every)
+        return self._as_rows(
+            variant, run, [*evaluations, *(last | {"timesteps": str(step)} for step in left)]
+        )
+
+    def _as_rows(
+        self, variant: str, run: Run, evaluations: Iterable[Mapping[str, str]]
+    ) -> list[list[Any]]:
         labels = self.labels(variant, run)
         return [
-            [(labels | evaluation)[ALIASES.get(column, column)] for column in self.columns]
-            for evaluation in RunFolder(folder).read_evaluations()
-            # Agents that collect many steps at a time overshoot.
-            if self.belongs(evaluation)
+            [(labels | dict(evaluation))[ALIASES.get(column, column)] for column in self.columns]
+            for evaluation in evaluations
         ]
 
     def show(self, rows: Sequence[Row]) -> Table:

@@ -11,6 +11,7 @@ import tyro
 from rich.console import Console
 
 from mbrl_taskmet import studies
+from mbrl_taskmet.agents.finite import DivergenceError
 from mbrl_taskmet.cli.options import check_choices, check_positive, check_seeds
 from mbrl_taskmet.reason import with_type
 from mbrl_taskmet.runs.cluster import ray_cluster
@@ -95,10 +96,7 @@ class StudyCommand:
         missing = [] if self.figure else study.missing(study.read(path))
         if missing:
             study.check_place(path)
-        failures = self._train(study, missing, path, console) if missing else {}
-        for folder, error in failures.items():
-            message = f"{folder.name}: {with_type(error)}"
-            Console(stderr=True).print(message, style="red", markup=False)
+        complete = self._train(study, missing, path, console) if missing else True
         # All that the file holds, whatever part was asked for.
         rows = whole.read(path)
         if rows:
@@ -112,12 +110,13 @@ class StudyCommand:
                 f"There are no results in {path}: leave out --figure to train what is missing, or "
                 "choose another folder with --results."
             )
-        return 1 if failures else 0
+        return 0 if complete else 1
 
     def _train(
         self, study: AnyStudy, missing: Sequence[tuple[str, Any]], path: Path, console: Console
-    ) -> dict[Path, Exception]:
-        """Train these runs, of which the results are to keep the rows; what went wrong."""
+    ) -> bool:
+        """Train these runs and add to the results; whether all of them have left theirs."""
+        diverged: set[Path] = set()
         with tempfile.TemporaryDirectory() as scratch:
             names = study.names(missing)
             folders = {Path(scratch, name): run for name, run in zip(names, missing, strict=True)}
@@ -126,14 +125,28 @@ class StudyCommand:
                 study.append(path, study.rows(folders[folder][0], run, folder))
                 shutil.rmtree(folder)
 
-            return train_all(
+            def keep_diverged(folder: Path, run: Job, error: Exception) -> None:
+                if isinstance(error, DivergenceError):
+                    rows = study.rows_of_diverged(folders[folder][0], run, folder)
+                    if rows:
+                        study.append(path, rows)
+                        diverged.add(folder)
+
+            failures = train_all(
                 {folder: run for folder, (_, run) in folders.items()},
                 console,
                 jobs=self.jobs,
                 runs_per_process=study.runs_per_process,
                 on_finished=keep_rows,
+                on_failed=keep_diverged,
                 executor=EXECUTORS[self.executor],
             )
+        for folder, error in failures.items():
+            message = f"{folder.name}: {with_type(error)}"
+            if folder in diverged:
+                message += " Its last evaluation stands for those that it did not come to."
+            Console(stderr=True).print(message, style="red", markup=False)
+        return failures.keys() <= diverged
 
     def part_of(self, study: AnyStudy) -> AnyStudy:
         """The study, restricted to what the options choose."""

@@ -36,6 +36,7 @@ def train_all(
     jobs: int | None = None,
     runs_per_process: int | None = 1,
     on_finished: Callable[[Path, JobT], None] = lambda folder, config: None,
+    on_failed: Callable[[Path, JobT, Exception], None] = lambda folder, config, error: None,
     executor: Executor = local_processes,
 ) -> dict[Path, Exception]:
     """Train each run in its folder, as many at a time as there are processor cores.
@@ -46,13 +47,14 @@ def train_all(
         jobs: how many at a time, if not as many as cores.
         runs_per_process: after which a process is replaced by a fresh one; None for never.
         on_finished: called in this process after each run that succeeded.
+        on_failed: called in this process after each run that did not.
         executor: where they are trained.
 
     Returns:
         What went wrong, by folder; the other runs go on.
 
     Raises:
-        Exception: what `on_finished` raises; the runs under way end then, and no other begins.
+        Exception: what these two raise; the runs under way end then, and no other begins.
     """
     workers = min(jobs or os.cpu_count() or 1, len(runs))
     crowded = len(runs) > MOST_BARS
@@ -81,6 +83,7 @@ def train_all(
                     on_finished(folder, runs[folder])
                 elif isinstance(error, Exception):
                     failures[folder] = error
+                    on_failed(folder, runs[folder], error)
                 else:
                     raise error
         finally:

@@ -388,6 +388,32 @@ def test_a_study_runs_from_the_command_line_and_then_has_nothing_left_to_do(
     assert "2 of the study's 4 runs are missing." in capsys.readouterr().out
 
 
+def test_a_run_that_diverges_stays_as_it_was_last_evaluated(monkeypatch, tmp_path, capsys):
+    """The learner leaves the finite numbers after the first evaluation of three, or before it."""
+    fast = {**SMALL, "learning_rate": 1e30}
+    late = MLEConfig(**{**fast, "learning_starts": 70})
+    early = TaskMetConfig(**{**fast, "learning_starts": 20})
+    study = replace(TINY, variants={"late": late, "early": early}, timesteps=180, seeds=(0,))
+    monkeypatch.setitem(STUDIES, "tiny", study)
+    arguments = ["study", "tiny", "--results", str(tmp_path)]
+    assert main([*arguments, "--variants", "late"]) == 0
+    found = capsys.readouterr()
+    said = " ".join(found.err.split())
+    assert "late: DivergenceError: " in said
+    assert "lower the learning rates" in said
+    assert said.endswith("Its last evaluation stands for those that it did not come to.")
+    rows = study.read(tmp_path / "tiny.csv")
+    assert [row.pop("timesteps") for row in rows] == ["60", "120", "180"]
+    assert rows[0] == rows[1] == rows[2]
+    assert "1 of the study's 2 runs are missing." in found.out
+    # Of a run that was never evaluated there is nothing to keep.
+    assert main(arguments) == 1
+    found = capsys.readouterr()
+    assert "early: DivergenceError: " in found.err
+    assert "stands for" not in found.err
+    assert "1 of the study's 2 runs are missing." in found.out
+
+
 def test_what_is_shown_does_not_depend_on_what_was_asked_for(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(STUDIES, "tiny", TINY)
     TINY.append(tmp_path / "tiny.csv", [list(row.values()) for row in rows_of(TINY)])
