@@ -11,6 +11,7 @@ from .config import (
     VaGraMConfig,
     VEPConfig,
 )
+from .finite import DivergenceError
 from .metric_weights import MetricWeights
 from .mle import MLE
 from .model_free import ModelFree
@@ -38,6 +39,7 @@ __all__ = [
     "OMD",
     "VEP",
     "AgentConfig",
+    "DivergenceError",
     "MLEConfig",
     "MetricWeights",
     "ModelBasedAlgorithm",

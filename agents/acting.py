@@ -111,7 +111,8 @@ class LearnedPolicy(BasePolicy):
             FloatingPointError: if an observation is not.
         """
         assert isinstance(observation, Tensor)
-        observations = observation.cpu().numpy()
+        # What is too large for the parameters' precision becomes infinite here, to be found next.
+        observations = observation.to(self.acting_parameters.dtype).cpu().numpy()
         if not np.isfinite(observations).all():
             column = np.argwhere(~np.isfinite(observations))[0, -1]
             raise FloatingPointError(
@@ -127,7 +128,7 @@ class LearnedPolicy(BasePolicy):
     def _outputs(self, observations: np.ndarray) -> np.ndarray:
         """The network's, (B, n) → (…, B, outputs): in NumPy, for a few states much the faster."""
         parameters = self.acting_parameters.cpu().numpy()
-        hidden = self._see(observations.astype(parameters.dtype))
+        hidden = self._see(observations)
         start = 0
         for index, (fan_in, fan_out) in enumerate(self._network.shapes):
             if index > 0:

@@ -359,7 +359,8 @@ class ModelBasedAlgorithm(ReadableAlgorithm):
         (`reset_num_timesteps=False`) again: who trains in pieces passes `learning_rate_decay=0`.
 
         Raises:
-            FloatingPointError: if an observation, reward or loss is not finite.
+            DivergenceError: if a loss is not finite, or what the policy acts by.
+            FloatingPointError: if an observation or reward is not finite.
             ValueError: if the number of steps is not positive, or there is no environment.
         """
         if self.env is None:

@@ -13,7 +13,7 @@ from stable_baselines3.common.callbacks import BaseCallback, EvalCallback
 from stable_baselines3.common.vec_env import VecEnv
 
 from .base import ModelBasedAlgorithm
-from .finite import check_evaluation
+from .finite import DivergenceError, check_evaluation
 
 
 class WeightsCallback(BaseCallback):
@@ -127,9 +127,8 @@ class ReturnsCallback(EvalCallback):
         try:
             go_on = super()._on_step()
         except FloatingPointError as error:
-            raise type(error)(
-                f"In the evaluation after {self.num_timesteps} steps: {error}"
-            ) from error
+            kind = DivergenceError if isinstance(error, DivergenceError) else FloatingPointError
+            raise kind(f"In the evaluation after {self.num_timesteps} steps: {error}") from error
         if self.n_calls % self.eval_freq == 0:
             row = self._row()
             _write(self._csv, [[row.get(column, "") for column in self.COLUMNS]], "a")

@@ -20,7 +20,7 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from ..reason import reason
 from ..returned import check_observation
-from .finite import DivergenceError, check_experience, divergence
+from .finite import check_experience, divergence
 from .replay import TransitionBuffer
 from .spaces import CheckedEnv, check_arrays, check_each, check_env
 
@@ -43,7 +43,9 @@ class CheckedAlgorithm(OffPolicyAlgorithm):
     def _sample_action(self, *args: Any, **kwargs: Any) -> tuple[np.ndarray, np.ndarray]:
         try:
             return super()._sample_action(*args, **kwargs)
-        except DivergenceError as error:
+        except FloatingPointError as error:
+            if not np.isfinite(np.asarray(self._last_obs)).all():
+                raise
             what = "What the policy acts by is not finite"
             raise divergence(what, self._n_updates, self.num_timesteps) from error
 

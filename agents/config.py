@@ -141,8 +141,9 @@ class AgentConfig:
     """Hidden layers of the dynamics and reward networks: the model's capacity."""
 
     input_scale: float = 1.0
-    """Scale of the initial weights between the inputs and the first hidden layers of critic, model
-    and, with continuous actions, actor, in units of what torch has."""
+    """Scale of the initial weights between the inputs and the first hidden layers of critic, with
+    continuous actions actor, and, unless `model_input_scale` has it otherwise, model; in units of
+    what torch has."""
 
     model_input_scale: float | None = None
     """Scale of these weights in the model. None for `input_scale`, but for 1 in a model that has a
@@ -253,11 +254,11 @@ class TaskMetConfig(AgentConfig):
     learns then, as maximum likelihood does among many distractors, learns less."""
 
     input_scale: float = 0.1
-    """Scale of the initial weights between the inputs and the first hidden layers of critic, model
-    and, with continuous actions, actor. Small, so that no dimension has a say before something is
-    learned of it, and the first sensitivities are those that were learned. It leaves a third of the
-    units dead: use 1 where a critic's layer has a few only (`model_input_scale` does so by itself).
-    """
+    """Scale of the initial weights between the inputs and the first hidden layers of critic, with
+    continuous actions actor, and, unless `model_input_scale` has it otherwise, model. Small, so
+    that no dimension has a say before something is learned of it, and the first sensitivities are
+    those that were learned. A tenth leaves a third of the units dead: use 1 where a layer of the
+    critic has a few only."""
 
     metric: Literal["diagonal", "full"] = "diagonal"
     """Form of Λ: a weight for each dimension, or a full matrix by its Cholesky factor."""

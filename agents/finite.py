@@ -9,7 +9,7 @@ from ..dimension_names import numbered
 
 
 class DivergenceError(FloatingPointError):
-    """A learner has left the finite numbers, by its own steps on sound experience."""
+    """A learner has left the finite numbers, though all of its experience was finite."""
 
 
 def check_experience(

@@ -181,18 +181,18 @@ class Study(ResumableStudy[Run]):
         evaluations = record.read_evaluations() if record.evaluations.exists() else []
         if not evaluations:
             return []
-        last = evaluations[-1]
-        left = range(int(last["timesteps"]) + self.eval_every, self.timesteps + 1, self.eval_every)
-        return self._as_rows(
-            variant, run, [*evaluations, *(last | {"timesteps": str(step)} for step in left)]
-        )
+        reached = evaluations[-1]["timesteps"]
+        last = [evaluation for evaluation in evaluations if evaluation["timesteps"] == reached]
+        left = range(int(reached) + self.eval_every, self.timesteps + 1, self.eval_every)
+        carried = [evaluation | {"timesteps": str(step)} for step in left for evaluation in last]
+        return self._as_rows(variant, run, evaluations + carried)
 
     def _as_rows(
-        self, variant: str, run: Run, evaluations: Iterable[Mapping[str, str]]
+        self, variant: str, run: Run, evaluations: Iterable[dict[str, str]]
     ) -> list[list[Any]]:
         labels = self.labels(variant, run)
         return [
-            [(labels | dict(evaluation))[ALIASES.get(column, column)] for column in self.columns]
+            [(labels | evaluation)[ALIASES.get(column, column)] for column in self.columns]
             for evaluation in evaluations
         ]
 

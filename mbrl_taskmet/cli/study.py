@@ -11,7 +11,7 @@ import tyro
 from rich.console import Console
 
 from mbrl_taskmet import studies
-from mbrl_taskmet.agents.finite import DivergenceError
+from mbrl_taskmet.agents import DivergenceError
 from mbrl_taskmet.cli.options import check_choices, check_positive, check_seeds
 from mbrl_taskmet.reason import with_type
 from mbrl_taskmet.runs.cluster import ray_cluster

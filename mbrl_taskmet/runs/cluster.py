@@ -62,19 +62,29 @@ def _outcomes(ray: Any, pending: dict[Any, Path]) -> Iterator[tuple[Path, BaseEx
         (reference,), _ = ray.wait(list(pending))
         folder = pending.pop(reference)
         try:
-            files = ray.get(reference)
-        except Exception as error:
-            yield folder, getattr(error, "cause", None) or error
+            files, error = ray.get(reference)
+        except Exception as lost:
+            yield folder, getattr(lost, "cause", None) or lost
             continue
-        folder.mkdir(parents=True)
-        for name, content in files.items():
-            (folder / name).write_bytes(content)
-        yield folder, None
+        if files is not None:
+            folder.mkdir(parents=True)
+            for name, content in files.items():
+                (folder / name).write_bytes(content)
+        yield folder, error
 
 
-def _train(run: Job, folder: Path, reports: Any) -> dict[str, bytes]:
-    """One run in a worker: the files that it leaves, by name."""
+def _train(
+    run: Job, folder: Path, reports: Any
+) -> tuple[dict[str, bytes] | None, Exception | None]:
+    """One run in a worker: the files that it leaves, by name, and what went wrong."""
+    error = None
     with tempfile.TemporaryDirectory() as scratch:
         place = Path(scratch) / folder.name
-        run.train(place, lambda *report: reports.put((folder, *report)))
-        return {path.name: path.read_bytes() for path in place.iterdir() if path.is_file()}
+        try:
+            run.train(place, lambda *report: reports.put((folder, *report)))
+        except Exception as found:  # which a raised one would leave without its files
+            error = found
+        if not place.exists():
+            return None, error
+        files = {path.name: path.read_bytes() for path in place.iterdir() if path.is_file()}
+    return files, error

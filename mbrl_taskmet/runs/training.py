@@ -116,8 +116,8 @@ class TrainingConfig:
             report: told of the progress, a few times a second at most.
 
         Raises:
-            FloatingPointError: if a quantity stops being finite; the folder then holds a
-                checkpoint, if there was an evaluation before.
+            FloatingPointError: if a quantity stops being finite (`DivergenceError` if the learner
+                did it); the folder then holds a checkpoint, if there was an evaluation before.
             OSError: if the folder exists or cannot be written.
             TypeError: as the environment and the agent do.
             ValueError: likewise.

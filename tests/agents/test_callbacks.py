@@ -13,7 +13,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from mbrl_taskmet import MLE, TaskMet, VaGraM
-from mbrl_taskmet.agents import MetricWeights
+from mbrl_taskmet.agents import DivergenceError, MetricWeights
 from mbrl_taskmet.agents.callbacks import EvaluationCallback, WeightsCallback
 from mbrl_taskmet.runs.environments import EnvironmentConfig
 
@@ -298,8 +298,25 @@ def test_what_is_not_finite_in_an_evaluation_stops_the_run_and_says_where(
 ):
     env = make_vec_env(lambda: Faulty(make_env(), fault), 2)
     callback = EvaluationCallback(env, tmp_path / "evaluations.csv", interval=60)
-    with pytest.raises(FloatingPointError, match=rf"^In the evaluation after 60 .*{sentence}"):
+    with pytest.raises(
+        FloatingPointError, match=rf"^In the evaluation after 60 .*{sentence}"
+    ) as error:
         make_agent(MLE).learn(100, callback=callback)
+    assert error.type is FloatingPointError
+
+
+def test_a_learner_that_an_evaluation_finds_diverged_is_not_taken_for_a_faulty_environment(
+    make_agent, make_env, tmp_path
+):
+    def diverge(local, _):
+        local["self"].policy.acting_parameters.fill_(np.nan)
+
+    path = tmp_path / "evaluations.csv"
+    evaluation = EvaluationCallback(make_vec_env(make_env, 2), path, interval=1)
+    with pytest.raises(
+        DivergenceError, match=r"^In the evaluation after 1 steps: What was learned"
+    ):
+        make_agent(MLE).learn(10, callback=[ConvertCallback(diverge), evaluation])
 
 
 def test_a_fault_of_another_environment_of_the_evaluation_is_found_too(

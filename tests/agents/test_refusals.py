@@ -241,8 +241,10 @@ def test_rewards_that_are_not_numbers_are_refused(make_agent, reward):
         make_agent(MLE, Wrong()).learn(10)
 
 
-def test_values_that_are_not_finite_are_not_acted_on(make_agent):
+@pytest.mark.parametrize("value", [np.nan, np.float64(1e39)])
+def test_values_that_are_not_finite_in_single_precision_are_not_acted_on(make_agent, value):
     agent = make_agent(MLE)
     for deterministic in (True, False):
-        with pytest.raises(FloatingPointError, match="not finite in dimension 0"):
-            agent.predict(np.full(6, np.nan, np.float32), deterministic=deterministic)
+        with pytest.raises(FloatingPointError, match="not finite in dimension 0") as error:
+            agent.predict(np.full(6, value), deterministic=deterministic)
+        assert error.type is FloatingPointError

@@ -12,7 +12,7 @@ import pytest
 import ray
 from rich.console import Console
 
-from mbrl_taskmet.agents import MLEConfig
+from mbrl_taskmet.agents import MLEConfig, TaskMetConfig
 from mbrl_taskmet.cli.study import StudyCommand
 from mbrl_taskmet.runs.cluster import ray_cluster
 from mbrl_taskmet.runs.environments import EnvironmentConfig
@@ -97,7 +97,12 @@ def test_a_study_on_the_cluster_leaves_the_results_of_one_on_this_machine(tmp_pa
     study = replace(
         STUDIES["first_light"],
         name="tiny",
-        variants={"mle": MLEConfig(**small)},
+        variants={
+            "mle": MLEConfig(**small),
+            "diverging": TaskMetConfig(
+                **{**small, "learning_starts": 70, "learning_rate": 1e30}  # after an evaluation
+            ),
+        },
         environments=[EnvironmentConfig(num_distractors=2)],
         timesteps=120,
         eval_every=60,
@@ -108,7 +113,7 @@ def test_a_study_on_the_cluster_leaves_the_results_of_one_on_this_machine(tmp_pa
         command = StudyCommand("tiny", results=tmp_path / executor, executor=executor)
         assert command.run(Console(quiet=True)) == 0
     results = [sorted((tmp_path / e / "tiny.csv").read_text().split()) for e in ("local", "ray")]
-    assert len(results[0]) == 5
+    assert len(results[0]) == 9
     assert results[0] == results[1]
 
 

@@ -11,7 +11,7 @@ import pytest
 from matplotlib.figure import Figure
 from stable_baselines3.common.vec_env import VecNormalize
 
-from mbrl_taskmet.agents import MLEConfig, TaskMetConfig
+from mbrl_taskmet.agents import DivergenceError, MLEConfig, TaskMetConfig
 from mbrl_taskmet.cli.main import main
 from mbrl_taskmet.cli.study import REPORTED, StudyCommand
 from mbrl_taskmet.relevance import Given
@@ -412,6 +412,25 @@ def test_a_run_that_diverges_stays_as_it_was_last_evaluated(monkeypatch, tmp_pat
     assert "early: DivergenceError: " in found.err
     assert "stands for" not in found.err
     assert "1 of the study's 2 runs are missing." in found.out
+
+
+@pytest.mark.parametrize(("kind", "kept"), [(DivergenceError, 4), (FloatingPointError, 0)])
+def test_a_run_that_its_environment_stopped_leaves_nothing(monkeypatch, tmp_path, kind, kept):
+    def train_all(runs, *_, on_failed, **__):
+        failures = {folder: kind("not finite") for folder in runs}
+        for folder, error in failures.items():
+            folder.mkdir()
+            RunFolder(folder).evaluations.write_text(
+                "timesteps,episode_return,real_over_distractor_ratio,real_on_top\n60,9.0,1.0,0\n"
+            )
+            on_failed(folder, runs[folder], error)
+        return failures
+
+    monkeypatch.setattr("mbrl_taskmet.cli.study.train_all", train_all)
+    monkeypatch.setitem(STUDIES, "tiny", TINY)
+    status = main(["study", "tiny", "--results", str(tmp_path), "--variants", "mle"])
+    assert status == (0 if kept else 1)
+    assert len(TINY.read(tmp_path / "tiny.csv")) == kept
 
 
 def test_what_is_shown_does_not_depend_on_what_was_asked_for(tmp_path, monkeypatch, capsys):
