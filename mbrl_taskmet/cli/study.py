@@ -121,15 +121,18 @@ class StudyCommand:
             names = study.names(missing)
             folders = {Path(scratch, name): run for name, run in zip(names, missing, strict=True)}
 
-            def keep_rows(folder: Path, run: Job) -> None:
-                study.append(path, study.rows(folders[folder][0], run, folder))
+            def keep(folder: Path, rows: list[list[Any]]) -> None:
+                study.append(path, rows)
                 shutil.rmtree(folder)
+
+            def keep_finished(folder: Path, run: Job) -> None:
+                keep(folder, study.rows(folders[folder][0], run, folder))
 
             def keep_diverged(folder: Path, run: Job, error: Exception) -> None:
                 if isinstance(error, DivergenceError):
                     rows = study.rows_of_diverged(folders[folder][0], run, folder)
                     if rows:
-                        study.append(path, rows)
+                        keep(folder, rows)
                         diverged.add(folder)
 
             failures = train_all(
@@ -137,7 +140,7 @@ class StudyCommand:
                 console,
                 jobs=self.jobs,
                 runs_per_process=study.runs_per_process,
-                on_finished=keep_rows,
+                on_finished=keep_finished,
                 on_failed=keep_diverged,
                 executor=EXECUTORS[self.executor],
             )

@@ -295,14 +295,15 @@ def test_capacity_is_drawn_over_the_width_with_the_models_error(tmp_path, saved)
     CAPACITY.picture(rows, tmp_path / "capacity.png")
     assert (tmp_path / "capacity.png").stat().st_size > 10_000
     returns, errors = saved[0].axes
-    # Five agents at all widths, and four more at the smallest ones; beside each other.
+    # Five agents at all widths, and four more at the smallest ones.
     measured = [WIDTHS] * 5 + [WIDTHS[:3]] * 4
-    for container, widths in zip(errors.containers, measured, strict=True):
+    assert len(returns.containers) == len(errors.containers) == 9
+    # The agents stand beside each other, the fifth of nine at the width itself.
+    assert errors.containers[4].lines[0].get_xdata().tolist() == list(WIDTHS)
+    for number, (container, widths) in enumerate(zip(errors.containers, measured, strict=True)):
         at, heights = container.lines[0].get_data()
-        assert list(at) == pytest.approx(list(widths), rel=0.15)
+        assert list(at) == pytest.approx([1.03 ** (number - 4) * width for width in widths])
         assert list(heights) == pytest.approx([width / 100 for width in widths])
-    assert len({container.lines[0].get_xdata()[0] for container in errors.containers}) == 9
-    assert len(returns.containers) == 9
     # The interquartile mean of 1, 2, 3, 4 and 5.
     assert set(returns.containers[0].lines[0].get_ydata()) == {3}
 
