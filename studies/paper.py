@@ -1,6 +1,7 @@
 """The studies of the paper's questions: distractors in number and in kind."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from ..agents import (
     MLEConfig,
@@ -25,6 +26,9 @@ PAPER_RETURNS: Mapping[str, Sequence[tuple[float, float]]] = {
 }
 """Mean return after 200,000 steps and its standard error over ten seeds, by agent, at each of
 `NUMBERS` (arXiv 2312.05250)."""
+
+KEPT_MOMENTS: Mapping[str, Any] = {"restart_critic_optimizer": False}
+"""With an Adam for the critic that goes on from update to update."""
 
 PAPER_RUNS = "after 200,000 steps on raw observations, mean and standard error"
 """How the paper came to its returns."""
@@ -66,6 +70,9 @@ PUBLISHED = Study(
         "taskmet": configure(TaskMetConfig, "published", {}),
         "omd": configure(OMDConfig, "published", {}),
         "mle": configure(MLEConfig, "published", {}),
+        "taskmet_kept_moments": configure(TaskMetConfig, "published", KEPT_MOMENTS),
+        "omd_kept_moments": configure(OMDConfig, "published", KEPT_MOMENTS),
+        "mle_restarted": configure(MLEConfig, "published", {"restart_critic_optimizer": True}),
     },
     environments=[EnvironmentConfig(num_distractors=k) for k in NUMBERS],
     timesteps=200_000,

@@ -159,6 +159,23 @@ def test_fit_critic_is_adam_on_the_bellman_error_in_the_model():
     )
 
 
+def test_the_critic_takes_the_step_that_is_given():
+    update = small_update(
+        critic_learning_rate=0.02,
+        critic_step=lambda parameters, gradient, moments, rate: (
+            parameters - rate * gradient,
+            moments,
+        ),
+    )
+    state, reference = draw_state(update), ByAutograd(update)
+    omega = state.critic.clone().requires_grad_()
+    loss = reference.model_bellman_error(omega, state.model, state.target_critic, BATCH)
+    (gradient,) = torch.autograd.grad(loss, omega)
+    after, _ = update.fit_critic(state, BATCH)
+    assert_close(after.critic, state.critic - 0.02 * gradient)
+    assert_close(after.critic_optimizer, state.critic_optimizer)
+
+
 def test_without_a_model_the_critic_is_adam_on_the_true_bellman_error():
     update = small_update(ModelFreeUpdate, critic_learning_rate=0.02)
     state, reference = draw_state(update), ByAutograd(update)

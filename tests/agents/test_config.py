@@ -13,6 +13,7 @@ from stable_baselines3.dqn.policies import DQNPolicy
 from stable_baselines3.sac.policies import SACPolicy
 
 from mbrl_taskmet import MLE, OMD, Predictability, TaskMet, relevance
+from mbrl_taskmet.adam import adam_step, first_adam_step
 from mbrl_taskmet.agents import AGENTS
 from mbrl_taskmet.agents.config import AgentConfig, OMDConfig, TaskMetConfig, configure
 from mbrl_taskmet.agents.policies import SoftQPolicy, SquashedGaussianPolicy
@@ -37,6 +38,7 @@ def test_the_published_preset_has_the_papers_settings(agent_class, make_env):
     shared = {
         "learning_rate": 3e-4,
         "learning_rate_decay": 0.0,
+        "restart_critic_optimizer": agent_class in (OMD, TaskMet),
         "model_learning_rate": 1e-3,
         "learning_starts": 1_000,
         "batch_size": 256,
@@ -87,6 +89,10 @@ def test_every_setting_reaches_the_update(make_agent):
     ).learner.update  # fmt: skip
     assert (update.gamma, update.tau, update.critic.temperature) == (0.5, 0.25, 0.75)
     assert update.critic_learning_rate == 1e-1
+    assert [
+        make_agent(TaskMet, restart_critic_optimizer=restart).learner.update.critic_step
+        for restart in (False, True)
+    ] == [adam_step, first_adam_step]
     assert update.model_learning_rate == 1e-2
     assert update.metric_learning_rate == 1e-3
     assert update.critic.network.sizes == (6, 3, 2)
