@@ -112,12 +112,13 @@ def test_the_limit_counts_what_is_computed_twice_once():
 
 @pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="there is no /proc")
 def test_a_small_leak_shows_in_the_memory_that_is_held():
-    megabyte = mmap.mmap(-1, 2**20)
+    leak = mmap.mmap(-1, 16 * 2**20)
     before = resident_memory()
-    megabyte.write(b"x" * 2**20)
-    assert resident_memory() - before == pytest.approx(1, abs=0.1)
-    megabyte.close()
-    assert resident_memory() - before == pytest.approx(0, abs=0.1)
+    leak.write(b"x" * 16 * 2**20)
+    # The interpreter may take or return a huge page or two meanwhile, of two megabytes each.
+    assert resident_memory() - before == pytest.approx(16, abs=5)
+    leak.close()
+    assert resident_memory() - before == pytest.approx(0, abs=5)
 
 
 def test_functions_take_turns():
