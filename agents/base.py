@@ -23,7 +23,6 @@ from stable_baselines3.common.type_aliases import (
 from stable_baselines3.common.utils import FloatSchedule
 from stable_baselines3.common.vec_env import VecEnv
 
-from ..adam import adam_step, first_adam_step
 from ..batch import Batch
 from ..compilation import Compile, should_compile
 from ..dimension_names import dimension_names, numbered
@@ -249,7 +248,7 @@ class ModelBasedAlgorithm(ReadableAlgorithm):
             "tau": config.tau,
             "model_learning_rate": config.model_learning_rate,
             "critic_learning_rate": config.learning_rate,
-            "critic_step": first_adam_step if config.restart_critic_optimizer else adam_step,
+            "restart_critic_optimizer": config.restart_critic_optimizer,
         }
 
     def _make_metric(self, num_dimensions: int) -> Metric:

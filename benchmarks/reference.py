@@ -73,7 +73,6 @@ class AutogradReference:
         _step(self.model_optimizer, self.model_parameters, loss)
         targets = self.model_targets(self.model, batch).detach()
         loss = bellman_error(self.critics, batch, targets)
-        self.critic_optimizer.state.clear()  # which begins anew in every update
         _step(self.critic_optimizer, self.critic_parameters, loss)
         with torch.no_grad():
             for target, source in zip(

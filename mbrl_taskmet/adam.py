@@ -1,6 +1,6 @@
 """The optimiser of all levels, as a pure function."""
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,15 +12,6 @@ class AdamState(NamedTuple):
     first_moment: Tensor
     second_moment: Tensor
     steps: Tensor
-
-
-class OptimizerStep(Protocol):
-    """One step of an optimiser: parameters, their gradient, moments and step size."""
-
-    def __call__(
-        self, parameters: Tensor, gradient: Tensor, state: AdamState, learning_rate: float | Tensor
-    ) -> tuple[Tensor, AdamState]:
-        """The new parameters and the new moments."""
 
 
 def adam_init(parameters: Tensor) -> AdamState:
@@ -60,21 +51,3 @@ def adam_step(
     unbiased_second = second / (1 - beta2**steps)
     change = learning_rate * unbiased_first / (unbiased_second.sqrt() + eps)
     return parameters - change, AdamState(first, second, steps)
-
-
-def first_adam_step(
-    parameters: Tensor, gradient: Tensor, state: AdamState, learning_rate: float | Tensor
-) -> tuple[Tensor, AdamState]:
-    """The step of an Adam that begins anew each time: the step size, in the gradient's sign.
-
-    Args:
-        parameters: any shape.
-        gradient: of the loss to be lowered, the parameters' shape.
-        state: moments, which are neither read nor changed.
-        learning_rate: step size, a number or a scalar.
-
-    Returns:
-        The new parameters, and the moments as they were.
-    """
-    stepped, _ = adam_step(parameters, gradient, adam_init(parameters), learning_rate)
-    return stepped, state

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from mbrl_taskmet.adam import OptimizerStep, adam_step
+from mbrl_taskmet.adam import adam_init, adam_step
 from mbrl_taskmet.batch import Batch
 from mbrl_taskmet.critic import Critic, CriticLinearization, ValueLinearization
 from mbrl_taskmet.dynamics import DynamicsModel, model_inputs
@@ -42,7 +42,7 @@ class ModelBasedUpdate:
         tau: τ, the step of Polyak averaging.
         model_learning_rate: Adam's step size for θ.
         critic_learning_rate: Adam's step size for ω and ψ, before annealing.
-        critic_step: the step on ω, Adam's unless another is given.
+        restart_critic_optimizer: whether ω's Adam begins anew in every update, as in OMD's code.
     """
 
     model: DynamicsModel
@@ -53,7 +53,7 @@ class ModelBasedUpdate:
     tau: float = 0.01
     model_learning_rate: float = 1e-3
     critic_learning_rate: float = 1e-3
-    critic_step: OptimizerStep = adam_step
+    restart_critic_optimizer: bool = False
 
     def __post_init__(self) -> None:
         self.relevance.check(self.model.num_observations)
@@ -153,13 +153,13 @@ class ModelBasedUpdate:
         return state._replace(model=parameters, model_optimizer=optimizer)
 
     def fit_critic(self, state: TrainState, batch: Batch) -> tuple[TrainState, Info]:
-        """ω ← a step on L_Q(ω, θ), ω̄ ← (1 − τ) ω̄ + τ ω."""
+        """ω ← Adam on L_Q(ω, θ), ω̄ ← (1 − τ) ω̄ + τ ω."""
         targets = self.critic_targets(state, batch)
         critic = self.critic.linearize(state.critic, batch.observations, batch.actions)
         gradient = critic.vjp(2 / targets.shape[0] * (critic.outputs - targets))
-        parameters, optimizer = self.critic_step(
-            state.critic, gradient, state.critic_optimizer, self._critic_rate(state)
-        )
+        restarts = self.restart_critic_optimizer
+        moments = adam_init(state.critic) if restarts else state.critic_optimizer
+        parameters, optimizer = adam_step(state.critic, gradient, moments, self._critic_rate(state))
         state = state._replace(
             critic=parameters,
             critic_optimizer=optimizer,

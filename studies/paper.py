@@ -1,7 +1,6 @@
 """The studies of the paper's questions: distractors in number and in kind."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from ..agents import (
     MLEConfig,
@@ -27,11 +26,10 @@ PAPER_RETURNS: Mapping[str, Sequence[tuple[float, float]]] = {
 """Mean return after 200,000 steps and its standard error over ten seeds, by agent, at each of
 `NUMBERS` (arXiv 2312.05250)."""
 
-KEPT_MOMENTS: Mapping[str, Any] = {"restart_critic_optimizer": False}
-"""With an Adam for the critic that goes on from update to update."""
-
 PAPER_RUNS = "after 200,000 steps on raw observations, mean and standard error"
 """How the paper came to its returns."""
+
+_RESTART = "restart_critic_optimizer"
 
 
 def beside(**variants: str) -> Published:
@@ -70,9 +68,9 @@ PUBLISHED = Study(
         "taskmet": configure(TaskMetConfig, "published", {}),
         "omd": configure(OMDConfig, "published", {}),
         "mle": configure(MLEConfig, "published", {}),
-        "taskmet_kept_moments": configure(TaskMetConfig, "published", KEPT_MOMENTS),
-        "omd_kept_moments": configure(OMDConfig, "published", KEPT_MOMENTS),
-        "mle_restarted": configure(MLEConfig, "published", {"restart_critic_optimizer": True}),
+        "taskmet_restarted": configure(TaskMetConfig, "published", {_RESTART: True}),
+        "omd_kept_moments": configure(OMDConfig, "published", {_RESTART: False}),
+        "mle_restarted": configure(MLEConfig, "published", {_RESTART: True}),
     },
     environments=[EnvironmentConfig(num_distractors=k) for k in NUMBERS],
     timesteps=200_000,

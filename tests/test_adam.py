@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from cases import assert_close, draws
-from mbrl_taskmet.adam import AdamState, adam_init, adam_step, first_adam_step
+from mbrl_taskmet.adam import adam_init, adam_step
 
 
 @pytest.mark.parametrize("shape", [(7,), (2, 5)])
@@ -28,16 +28,3 @@ def test_zero_gradient_at_rest_leaves_the_parameters():
     parameters = draws()(5)
     stepped, _ = adam_step(parameters, 0 * parameters, adam_init(parameters), 0.1)
     assert torch.equal(stepped, parameters)
-
-
-def test_an_adam_that_begins_anew_steps_as_a_fresh_one_of_torch_and_keeps_no_moments():
-    normal = draws()
-    parameters, moments = normal(2, 5), AdamState(normal(2, 5), normal(2, 5), normal(1))
-    for _ in range(3):
-        gradient = normal(2, 5)
-        expected = parameters.clone()
-        expected.grad = gradient
-        torch.optim.Adam([expected], lr=0.1).step()
-        parameters, after = first_adam_step(parameters, gradient, moments, 0.1)
-        assert_close(parameters, expected)
-        assert after is moments

@@ -159,21 +159,17 @@ def test_fit_critic_is_adam_on_the_bellman_error_in_the_model():
     )
 
 
-def test_the_critic_takes_the_step_that_is_given():
-    update = small_update(
-        critic_learning_rate=0.02,
-        critic_step=lambda parameters, gradient, moments, rate: (
-            parameters - rate * gradient,
-            moments,
-        ),
-    )
+def test_a_critic_that_begins_anew_takes_the_first_step_of_adam_in_every_update():
+    update = small_update(critic_learning_rate=0.02, restart_critic_optimizer=True)
     state, reference = draw_state(update), ByAutograd(update)
-    omega = state.critic.clone().requires_grad_()
-    loss = reference.model_bellman_error(omega, state.model, state.target_critic, BATCH)
-    (gradient,) = torch.autograd.grad(loss, omega)
-    after, _ = update.fit_critic(state, BATCH)
-    assert_close(after.critic, state.critic - 0.02 * gradient)
-    assert_close(after.critic_optimizer, state.critic_optimizer)
+    for seed in range(3):
+        batch = draw_batch(seed)
+        expected = state.critic.clone().requires_grad_()
+        targets = state.model, state.target_critic
+        reference.model_bellman_error(expected, *targets, batch).backward()
+        torch.optim.Adam([expected], lr=0.02).step()
+        state, _ = update.fit_critic(state, batch)
+        assert_close(state.critic, expected.detach())
 
 
 def test_without_a_model_the_critic_is_adam_on_the_true_bellman_error():
