@@ -15,7 +15,7 @@ from .decision import DECISION
 from .first_light import FIRST_LIGHT, FIRST_LIGHT_RAW
 from .harder import HARDER
 from .hypergradient import HYPERGRADIENT
-from .oracles import ORACLES
+from .oracles import ORACLES, PUBLISHED_ORACLES
 from .paper import DISTRACTORS, KINDS, PUBLISHED
 from .resumable import ResumableStudy
 
@@ -27,6 +27,7 @@ STUDIES: Mapping[str, AnyStudy] = {
         FIRST_LIGHT,
         FIRST_LIGHT_RAW,
         ORACLES,
+        PUBLISHED_ORACLES,
         DISTRACTORS,
         PUBLISHED,
         KINDS,

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..agents import MLEConfig, ModelFreeConfig, TaskMetConfig
+from ..agents.config import Preset, configure
 from ..relevance import CriticSensitivity, GatesOnly, Given, PriorOnly, Relevance
 from ..runs.environments import EnvironmentConfig
 from ..runs.training import Run, TrainingConfig
@@ -12,18 +13,24 @@ from .study import Study
 REAL = 4
 """CartPole's own dimensions, which come first."""
 
+ENVIRONMENTS = [EnvironmentConfig(num_distractors=k) for k in (16, 128)]
+
 CLOSED = CriticSensitivity().floor
 """TaskMet's own gate of a distractor, whose square is left to its weight."""
 
 
 def told(
-    wrap: Callable[[Relevance], Relevance] = lambda given: given, *, closed: float = 0.0
+    wrap: Callable[[Relevance], Relevance] = lambda given: given,
+    *,
+    closed: float = 0.0,
+    preset: Preset = "default",
 ) -> Callable[..., Run]:
     """Maximum likelihood that is told which dimensions are real, by the gate of the others."""
 
     def make(environment: EnvironmentConfig, **options: Any) -> TrainingConfig:
         given = Given((1.0,) * REAL + (closed,) * environment.num_distractors)
-        return TrainingConfig(MLEConfig(relevance=wrap(given)), environment, **options)
+        agent = configure(MLEConfig, preset, {"relevance": wrap(given)})
+        return TrainingConfig(agent, environment, **options)
 
     return make
 
@@ -41,7 +48,22 @@ ORACLES = Study(
         # At the rates of the others, which differ from each other by a level only.
         "taskmet": TaskMetConfig(learning_rate_decay=0.0),
     },
-    environments=[EnvironmentConfig(num_distractors=k) for k in (16, 128)],
+    environments=ENVIRONMENTS,
     timesteps=50_000,
+    seeds=range(5),
+)
+
+PUBLISHED_ORACLES = Study(
+    name="published_oracles",
+    question="What would the published method lack, if one level at a time were perfect?",
+    variants={
+        "true model": configure(ModelFreeConfig, "published", {}),
+        "true metric": told(PriorOnly, closed=CLOSED, preset="published"),
+        "true gates": told(GatesOnly, preset="published"),
+        "true metric and gates": told(preset="published"),
+    },
+    environments=ENVIRONMENTS,
+    timesteps=200_000,
+    eval_every=5_000,
     seeds=range(5),
 )

@@ -505,8 +505,9 @@ def test_a_choice_of_environments_that_leaves_none_is_refused():
         command.part_of(study)
 
 
-def test_told_agents_know_the_real_dimensions_and_no_others():
-    study = STUDIES["oracles"]
+@pytest.mark.parametrize("name", ["oracles", "published_oracles"])
+def test_told_agents_know_the_real_dimensions_and_no_others(name):
+    study = STUDIES[name]
     for variant, run in study.runs():
         if not variant.startswith("true metric") and variant != "true gates":
             continue
