@@ -100,8 +100,9 @@ class AgentConfig:
 
     restart_critic_optimizer: bool = False
     """Whether the critic's Adam begins anew in every update, and so steps by the rate itself, in
-    the sign of each parameter's gradient. OMD's public code for CartPole does, and with the paper's
-    settings OMD's return is gone by the end without (`docs/decisions.md`). An actor's goes on."""
+    the sign of each parameter's gradient. OMD's public code for CartPole does, and without it
+    OMD's return with the paper's settings is gone by the end (`docs/decisions.md`). An actor's goes
+    on."""
 
     model_learning_rate: float = 1e-3
     """Adam's step size for the dynamics and reward networks."""
@@ -329,6 +330,7 @@ PUBLISHED: Mapping[type[AgentConfig], Mapping[str, Any]] = {
     VaGraMConfig: _SHARED,
     # Errors compare between dimensions only if they are normalised.
     PredictabilityConfig: {"learning_rate": 3e-4},
+    # As in OMD's public code for CartPole; neither paper says.
     OMDConfig: {**_SHARED, "restart_critic_optimizer": True},
     TaskMetConfig: {
         **_SHARED,

@@ -157,8 +157,9 @@ class ModelBasedUpdate:
         targets = self.critic_targets(state, batch)
         critic = self.critic.linearize(state.critic, batch.observations, batch.actions)
         gradient = critic.vjp(2 / targets.shape[0] * (critic.outputs - targets))
-        restarts = self.restart_critic_optimizer
-        moments = adam_init(state.critic) if restarts else state.critic_optimizer
+        moments = state.critic_optimizer
+        if self.restart_critic_optimizer:
+            moments = adam_init(state.critic)
         parameters, optimizer = adam_step(state.critic, gradient, moments, self._critic_rate(state))
         state = state._replace(
             critic=parameters,

@@ -53,6 +53,7 @@ ORACLES = Study(
     seeds=range(5),
 )
 
+# With no level told, MLE and TaskMet stand in the study `published`.
 PUBLISHED_ORACLES = Study(
     name="published_oracles",
     question="What would the published method lack, if one level at a time were perfect?",

@@ -54,7 +54,7 @@ every_task_gradient = pytest.mark.parametrize(
 
 UPDATES = {
     "mle": small_update(),
-    "omd": small_update(OMDUpdate),
+    "omd": small_update(OMDUpdate, restart_critic_optimizer=True),
     "vep": small_update(VEPUpdate),
     "vagram": small_update(VaGraMUpdate),
     "model_free": small_update(ModelFreeUpdate),
@@ -159,7 +159,7 @@ def test_fit_critic_is_adam_on_the_bellman_error_in_the_model():
     )
 
 
-def test_a_critic_that_begins_anew_takes_the_first_step_of_adam_in_every_update():
+def test_a_critic_whose_optimizer_restarts_takes_the_first_step_of_adam_in_every_update():
     update = small_update(critic_learning_rate=0.02, restart_critic_optimizer=True)
     state, reference = draw_state(update), ByAutograd(update)
     for seed in range(3):

@@ -512,6 +512,7 @@ def test_told_agents_know_the_real_dimensions_and_no_others(name):
         if not variant.startswith("true metric") and variant != "true gates":
             continue
         k, known = run.environment.num_distractors, run.hyperparameters.relevance
+        assert run.hyperparameters.normalize_observations == (name == "oracles")
         given = known if isinstance(known, Given) else known.relevance
         closed = 0.01 if variant == "true metric" else 0.0
         assert given.given == (1.0,) * 4 + (closed,) * k
