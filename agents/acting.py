@@ -15,7 +15,10 @@ from ..train_state import TrainState
 from .config import AgentConfig
 from .finite import DivergenceError
 
-ACTING = ("temperature", "exploration_epsilon", "target_entropy", "input_scale")
+BEGINNING = ("input_scale", "ortho_init")
+"""The hyperparameters that say with which weights a policy begins, and the model likewise."""
+
+ACTING = ("temperature", "exploration_epsilon", "target_entropy", *BEGINNING)
 """The hyperparameters that concern a policy, beside the sizes of its layers."""
 
 
@@ -96,7 +99,7 @@ class LearnedPolicy(BasePolicy):
             "action_space": self.action_space,
             "lr_schedule": self._dummy_schedule,
             "net_arch": self.net_arch,
-            "input_scale": self._network.input_scale,
+            **{name: getattr(self._network, name) for name in BEGINNING},
         }
 
     def forward(self, observation: Tensor, deterministic: bool = False) -> Tensor:

@@ -31,7 +31,7 @@ from ..forms import Diagonal
 from ..metric import Metric, UnconditionalMetric
 from ..train_state import Info
 from ..trilevel import ModelBasedUpdate
-from .acting import ACTING, LearnedPolicy
+from .acting import ACTING, BEGINNING, LearnedPolicy
 from .config import AgentConfig, Preset, configure
 from .finite import check_losses
 from .learner import Learner
@@ -170,7 +170,7 @@ class ModelBasedAlgorithm(ReadableAlgorithm):
         check_policy(self.policy_class, action_space)
         self.policy_kwargs = policy_arguments(self.policy_class, config, policy_kwargs)
         # What they say of the policy's hyperparameters is what is in force.
-        own = [name for name in ACTING if name != "input_scale"]  # which the model has too
+        own = [name for name in ACTING if name not in BEGINNING]  # which the model has too
         self.__dict__.update({name: policy_kwargs[name] for name in own if name in policy_kwargs})
         self.critic_hidden = tuple(self.policy_kwargs["net_arch"])
         random_actions = copy.deepcopy(action_space)
@@ -241,6 +241,7 @@ class ModelBasedAlgorithm(ReadableAlgorithm):
                 self.replay_buffer.encoding.size,
                 config.model_hidden,
                 config.resolved_model_input_scale,
+                config.ortho_init,
             ),
             "critic": self.policy.critic,
             "metric": self._make_metric(self.num_dimensions),
@@ -248,6 +249,7 @@ class ModelBasedAlgorithm(ReadableAlgorithm):
             "tau": config.tau,
             "model_learning_rate": config.model_learning_rate,
             "critic_learning_rate": config.learning_rate,
+            "restart_model_optimizer": config.restart_model_optimizer,
             "restart_critic_optimizer": config.restart_critic_optimizer,
         }
 

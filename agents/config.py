@@ -107,6 +107,10 @@ class AgentConfig:
     model_learning_rate: float = 1e-3
     """Adam's step size for the dynamics and reward networks."""
 
+    restart_model_optimizer: bool = False
+    """Whether the model's Adam begins anew in every update, and so steps by its rate in the sign of
+    each parameter's gradient, as it does in the public code of TaskMet's authors."""
+
     buffer_size: int = 200_000
     """Transitions kept for replay; memory is taken as they come."""
 
@@ -150,6 +154,11 @@ class AgentConfig:
     """Scale of the initial weights between the inputs and the first hidden layers of critic, with
     continuous actions actor, and, unless `model_input_scale` has it otherwise, model; in units of
     what torch has."""
+
+    ortho_init: bool = False
+    """Whether the networks begin with orthogonal weights, of gain √2 and in the last layers of
+    0.01, and without biases, as in the public codes of OMD and TaskMet; otherwise as torch has
+    them."""
 
     model_input_scale: float | None = None
     """Scale of these weights in the model. None for `input_scale`, but for 1 in a model that has a

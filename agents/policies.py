@@ -31,6 +31,7 @@ class SoftQPolicy(LearnedPolicy):
         temperature: α, in units of reward.
         exploration_epsilon: ε.
         input_scale: of the first layer's initial weights.
+        ortho_init: whether initial weights are orthogonal.
     """
 
     critic: SoftQ
@@ -44,9 +45,10 @@ class SoftQPolicy(LearnedPolicy):
         temperature: float = 0.01,
         exploration_epsilon: float = 0.1,
         input_scale: float = 1.0,
+        ortho_init: bool = False,
     ) -> None:
         sizes = (observation_space.shape[0], *net_arch, int(action_space.n))
-        critic = SoftQ(MLP(sizes, input_scale), temperature)
+        critic = SoftQ(MLP(sizes, input_scale, ortho_init), temperature)
         parameters = critic.init(torch.Generator())
         super().__init__(observation_space, action_space, critic, critic.network, parameters)
         self.exploration_epsilon = exploration_epsilon
@@ -94,6 +96,7 @@ class SquashedGaussianPolicy(LearnedPolicy):
         temperature: α at first, in units of reward; it is learned.
         target_entropy: the entropy that α is to bring about; −d if None.
         input_scale: of the first layer's initial weights.
+        ortho_init: whether initial weights are orthogonal.
     """
 
     critic: SoftActorCritic
@@ -107,12 +110,12 @@ class SquashedGaussianPolicy(LearnedPolicy):
         temperature: float = 1.0,
         target_entropy: float | None = None,
         input_scale: float = 1.0,
+        ortho_init: bool = False,
     ) -> None:
         (n,), (d,) = observation_space.shape, action_space.shape
-        actor = MLP((n, *net_arch, 2 * d), input_scale)
-        critic = SoftActorCritic(
-            MLP((n + d, *net_arch, 1), input_scale), actor, temperature, target_entropy
-        )
+        actor = MLP((n, *net_arch, 2 * d), input_scale, ortho_init)
+        network = MLP((n + d, *net_arch, 1), input_scale, ortho_init)
+        critic = SoftActorCritic(network, actor, temperature, target_entropy)
         parameters = actor.init(torch.Generator())
         super().__init__(
             observation_space, action_space, critic, actor, parameters, squash_output=True

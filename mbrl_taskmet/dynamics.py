@@ -32,13 +32,14 @@ class DynamicsModel:
         num_actions: int,
         hidden: Sequence[int],
         input_scale: float = 1.0,
+        ortho_init: bool = False,
     ) -> "DynamicsModel":
         """Two perceptrons of these hidden sizes: the capacity of the model."""
         inputs = num_observations + num_actions
         return cls(
             num_observations,
-            MLP((inputs, *hidden, num_observations), input_scale),
-            MLP((inputs, *hidden, 1), input_scale),
+            MLP((inputs, *hidden, num_observations), input_scale, ortho_init),
+            MLP((inputs, *hidden, 1), input_scale, ortho_init),
         )
 
     def init(self, generator: torch.Generator, dtype: torch.dtype = torch.float32) -> Tensor:

@@ -10,6 +10,12 @@ from torch import Tensor, nn
 
 from mbrl_taskmet.networks import JacobianProducts, Rows
 
+HIDDEN_GAIN = 2**0.5
+"""Singular values of orthogonal initial weights below rectified linear units."""
+
+LAST_GAIN = 0.01
+"""Of those in the last layer, so that outputs begin near zero."""
+
 
 @dataclass(frozen=True)
 class MLP:
@@ -23,6 +29,8 @@ class MLP:
         sizes: number of inputs, of each hidden layer's units, and of outputs.
         input_scale: of the first layer's initial weights, its biases apart. Small, no input has a
             say before something is learned of it.
+        ortho_init: whether weights begin orthogonal, scaled by `HIDDEN_GAIN` and `LAST_GAIN`, and
+            biases at zero, as in OMD's public code.
 
     Raises:
         ValueError: if there are fewer than two sizes, or one that is not positive.
@@ -30,6 +38,7 @@ class MLP:
 
     sizes: tuple[int, ...]
     input_scale: float = 1.0
+    ortho_init: bool = False
 
     def __post_init__(self) -> None:
         if len(self.sizes) < 2 or any(size < 1 for size in self.sizes):
@@ -49,13 +58,24 @@ class MLP:
         return sum(i * o for i, o in self.shapes)
 
     def init(self, generator: torch.Generator, dtype: torch.dtype = torch.float32) -> Tensor:
-        """Draw weights and biases uniformly in ±1/√fan_in, as `torch.nn.Linear` does."""
-        layers = [
-            (2 * torch.rand(i * o, generator=generator, dtype=dtype) - 1) / (i - 1) ** 0.5
-            for i, o in self.shapes
+        """Draw weights and biases uniformly in ±1/√fan_in, as torch does, or orthogonally."""
+        draw = self._orthogonal if self.ortho_init else self._uniform
+        layers = draw(generator, dtype)
+        layers[0][:-1] *= self.input_scale
+        return torch.cat([layer.flatten() for layer in layers])
+
+    def _uniform(self, generator: torch.Generator, dtype: torch.dtype) -> list[Tensor]:
+        return [
+            (2 * torch.rand(shape, generator=generator, dtype=dtype) - 1) / (shape[0] - 1) ** 0.5
+            for shape in self.shapes
         ]
-        layers[0][: self.sizes[0] * self.sizes[1]] *= self.input_scale
-        return torch.cat(layers)
+
+    def _orthogonal(self, generator: torch.Generator, dtype: torch.dtype) -> list[Tensor]:
+        layers = [torch.zeros(shape, dtype=dtype) for shape in self.shapes]
+        for layer in layers:
+            gain = LAST_GAIN if layer is layers[-1] else HIDDEN_GAIN
+            nn.init.orthogonal_(layer[:-1], gain, generator)
+        return layers
 
     def matrices(self, parameters: Tensor) -> tuple[Tensor, ...]:
         """Views of the parameters as matrices: (…, P) → (…, fan_in + 1, fan_out) each."""

@@ -42,7 +42,9 @@ class ModelBasedUpdate:
         tau: τ, the step of Polyak averaging.
         model_learning_rate: Adam's step size for θ.
         critic_learning_rate: Adam's step size for ω and ψ, before annealing.
-        restart_critic_optimizer: whether ω's Adam begins anew in every update, as in OMD's code.
+        restart_model_optimizer: whether θ's Adam begins anew in every update, which then steps by
+            its rate in the gradient's sign; in TaskMet's public code it does.
+        restart_critic_optimizer: the same of ω's Adam; in OMD's public code it does.
     """
 
     model: DynamicsModel
@@ -53,6 +55,7 @@ class ModelBasedUpdate:
     tau: float = 0.01
     model_learning_rate: float = 1e-3
     critic_learning_rate: float = 1e-3
+    restart_model_optimizer: bool = False
     restart_critic_optimizer: bool = False
 
     def __post_init__(self) -> None:
@@ -147,9 +150,10 @@ class ModelBasedUpdate:
 
     def step_model(self, state: TrainState, gradient: Tensor) -> TrainState:
         """θ ← Adam(gradient)."""
-        parameters, optimizer = adam_step(
-            state.model, gradient, state.model_optimizer, self.model_learning_rate
-        )
+        moments = state.model_optimizer
+        if self.restart_model_optimizer:
+            moments = adam_init(state.model)
+        parameters, optimizer = adam_step(state.model, gradient, moments, self.model_learning_rate)
         return state._replace(model=parameters, model_optimizer=optimizer)
 
     def fit_critic(self, state: TrainState, batch: Batch) -> tuple[TrainState, Info]:

@@ -140,6 +140,19 @@ def test_the_input_scale_is_that_of_the_first_layers_weights_alone():
     assert all(map(torch.equal, others, scaled_others))
 
 
+@pytest.mark.parametrize("input_scale", [1.0, 0.25])
+def test_orthogonal_weights_have_the_gains_as_singular_values_and_no_biases(input_scale):
+    mlp = MLP((16, 7, 9, 5), input_scale, ortho_init=True)
+    theta = mlp.init(generator(), torch.float64)
+    gains = (input_scale * 2**0.5, 2**0.5, 0.01)
+    for matrix, gain in zip(mlp.matrices(theta), gains, strict=True):
+        singular_values = torch.linalg.svdvals(matrix[:-1])
+        assert_close(singular_values, torch.full_like(singular_values, gain))
+        assert not matrix[-1].any()
+    assert torch.equal(theta, mlp.init(generator(), torch.float64))
+    assert not torch.equal(theta, mlp.init(generator(1), torch.float64))
+
+
 @pytest.mark.parametrize("sizes", [(), (4,), (4, 0, 2), (4, -1)])
 def test_sizes_that_make_no_perceptron_are_refused(sizes):
     with pytest.raises(ValueError, match="An MLP needs positive sizes"):

@@ -54,7 +54,7 @@ every_task_gradient = pytest.mark.parametrize(
 
 UPDATES = {
     "mle": small_update(),
-    "omd": small_update(OMDUpdate, restart_critic_optimizer=True),
+    "omd": small_update(OMDUpdate, restart_critic_optimizer=True, restart_model_optimizer=True),
     "vep": small_update(VEPUpdate),
     "vagram": small_update(VaGraMUpdate),
     "model_free": small_update(ModelFreeUpdate),
@@ -104,12 +104,14 @@ def value_gradient_weighted_loss(update, state):
     return loss
 
 
-def assert_steps_of_adam(level, parameters_of, state, loss, learning_rate):
+def assert_steps_of_adam(level, parameters_of, state, loss, learning_rate, restarts=False):
     """Three steps of a level are those of `torch.optim.Adam` on autograd's gradient."""
     expected = parameters_of(state).clone().requires_grad_()
     adam = torch.optim.Adam([expected], lr=learning_rate)
     for seed in range(3):
         batch = draw_batch(seed)
+        if restarts:
+            adam = torch.optim.Adam([expected], lr=learning_rate)
         adam.zero_grad()
         value = loss(expected, batch)
         value.backward()
@@ -120,9 +122,13 @@ def assert_steps_of_adam(level, parameters_of, state, loss, learning_rate):
     return state
 
 
+whether_optimizer_restarts = pytest.mark.parametrize("restarts", [False, True])
+
+
 @every_metric
-def test_fit_model_is_adam_on_the_prediction_loss(metric):
-    update = small_update(metric=metric, model_learning_rate=0.02)
+@whether_optimizer_restarts
+def test_fit_model_is_adam_on_the_prediction_loss(metric, restarts):
+    update = small_update(metric=metric, model_learning_rate=0.02, restart_model_optimizer=restarts)
     state = draw_state(update)
     reference = ByAutograd(update)
     after = assert_steps_of_adam(
@@ -131,13 +137,15 @@ def test_fit_model_is_adam_on_the_prediction_loss(metric):
         state,
         lambda theta, batch: reference.prediction_loss(theta, state.metric, batch),
         learning_rate=0.02,
+        restarts=restarts,
     )
     assert_close(after._replace(model=state.model, model_optimizer=state.model_optimizer), state)
 
 
-def test_fit_critic_is_adam_on_the_bellman_error_in_the_model():
+@whether_optimizer_restarts
+def test_fit_critic_is_adam_on_the_bellman_error_in_the_model(restarts):
     """With ω̄ held fixed, which the next test lets go."""
-    update = small_update(critic_learning_rate=0.02)
+    update = small_update(critic_learning_rate=0.02, restart_critic_optimizer=restarts)
     state = draw_state(update)
     reference = ByAutograd(update)
 
@@ -153,23 +161,11 @@ def test_fit_critic_is_adam_on_the_bellman_error_in_the_model():
             omega, state.model, state.target_critic, batch
         ),
         learning_rate=0.02,
+        restarts=restarts,
     )
     assert_close(
         after._replace(critic=state.critic, critic_optimizer=state.critic_optimizer), state
     )
-
-
-def test_a_critic_whose_optimizer_restarts_takes_the_first_step_of_adam_in_every_update():
-    update = small_update(critic_learning_rate=0.02, restart_critic_optimizer=True)
-    state, reference = draw_state(update), ByAutograd(update)
-    for seed in range(3):
-        batch = draw_batch(seed)
-        expected = state.critic.clone().requires_grad_()
-        targets = state.model, state.target_critic
-        reference.model_bellman_error(expected, *targets, batch).backward()
-        torch.optim.Adam([expected], lr=0.02).step()
-        state, _ = update.fit_critic(state, batch)
-        assert_close(state.critic, expected.detach())
 
 
 def test_without_a_model_the_critic_is_adam_on_the_true_bellman_error():

@@ -84,11 +84,13 @@ def test_every_setting_reaches_the_update(make_agent):
         model_learning_rate=1e-2, metric_learning_rate=1e-3, critic_hidden=(3,),
         model_hidden=(4, 5), centred_task_gradient=False, hypergradient=UnrolledGradient(2),
         relevance=CriticSensitivity(0.3), input_scale=0.4, model_input_scale=0.6,
-        largest_weight=3.0, restart_critic_optimizer=True,
+        largest_weight=3.0, restart_critic_optimizer=True, restart_model_optimizer=True,
+        ortho_init=True,
     ).learner.update  # fmt: skip
     assert (update.gamma, update.tau, update.critic.temperature) == (0.5, 0.25, 0.75)
     assert update.critic_learning_rate == 1e-1
     assert update.restart_critic_optimizer
+    assert update.restart_model_optimizer
     assert update.model_learning_rate == 1e-2
     assert update.metric_learning_rate == 1e-3
     assert update.critic.network.sizes == (6, 3, 2)
@@ -100,6 +102,7 @@ def test_every_setting_reaches_the_update(make_agent):
     assert update.metric == UnconditionalMetric(Diagonal(6, True, 3.0))
     networks = update.critic.network, update.model.dynamics, update.model.reward
     assert [network.input_scale for network in networks] == [0.4, 0.6, 0.6]
+    assert all(network.ortho_init for network in networks)
     assert [
         make_agent(OMD, **options).learner.update.centred
         for options in ({}, {"centred_task_gradient": False}, {"centred_task_gradient": True})

@@ -366,7 +366,8 @@ def test_parameters_are_set_from_a_saved_agent(make_agent, observations, tmp_pat
 
 
 def test_a_policy_is_saved_alone(agent_class, make_agent, observations, tmp_path):
-    agent = make_agent(agent_class, temperature=0.5, exploration_epsilon=0.3).learn(100)
+    chosen = {"temperature": 0.5, "exploration_epsilon": 0.3, "ortho_init": True}
+    agent = make_agent(agent_class, **chosen).learn(100)
     agent.policy.save(str(tmp_path / "policy"))
     policy = type(agent.policy).load(str(tmp_path / "policy"))
     np.testing.assert_array_equal(greedy(policy, observations), greedy(agent, observations))
