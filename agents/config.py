@@ -153,17 +153,17 @@ class AgentConfig:
     input_scale: float = 1.0
     """Scale of the initial weights between the inputs and the first hidden layers of critic, with
     continuous actions actor, and, unless `model_input_scale` has it otherwise, model; in units of
-    what torch has."""
-
-    ortho_init: bool = False
-    """Whether the networks begin with orthogonal weights, of gain √2 and in the last layers of
-    0.01, and without biases, as in the public codes of OMD and TaskMet; otherwise as torch has
-    them."""
+    what they would be without."""
 
     model_input_scale: float | None = None
     """Scale of these weights in the model. None for `input_scale`, but for 1 in a model that has a
     layer of fewer than sixteen units: a small start would leave a third of them dead, which so few
     cannot spare (`docs/decisions.md`)."""
+
+    ortho_init: bool = False
+    """Whether the networks begin with orthogonal weights, of gain √2 and in the last layers of
+    0.01, and without biases, as in the public codes of OMD and TaskMet; otherwise as torch has
+    them."""
 
     compile: Compile = "auto"
     """Whether to compile the update into one graph, which makes it two to five times faster after a

@@ -14,6 +14,7 @@ REAL = 4
 """CartPole's own dimensions, which come first."""
 
 ENVIRONMENTS = [EnvironmentConfig(num_distractors=k) for k in (16, 128)]
+"""Of both studies."""
 
 CLOSED = CriticSensitivity().floor
 """TaskMet's own gate of a distractor, whose square is left to its weight."""
