@@ -23,6 +23,7 @@ from stable_baselines3.common.type_aliases import (
 from stable_baselines3.common.utils import FloatSchedule
 from stable_baselines3.common.vec_env import VecEnv
 
+from ..adam import Adam
 from ..batch import Batch
 from ..compilation import Compile, should_compile
 from ..dimension_names import dimension_names, numbered
@@ -233,7 +234,7 @@ class ModelBasedAlgorithm(ReadableAlgorithm):
         raise NotImplementedError
 
     def _levels(self) -> dict[str, Any]:
-        """The model, the critic, the metric and their rates: what every update needs."""
+        """The model, the critic, the metric and their optimisers: what every update needs."""
         config = self.config
         return {
             "model": DynamicsModel.of_capacity(
@@ -247,10 +248,9 @@ class ModelBasedAlgorithm(ReadableAlgorithm):
             "metric": self._make_metric(self.num_dimensions),
             "gamma": config.gamma,
             "tau": config.tau,
-            "model_learning_rate": config.model_learning_rate,
-            "critic_learning_rate": config.learning_rate,
-            "restart_model_optimizer": config.restart_model_optimizer,
-            "restart_critic_optimizer": config.restart_critic_optimizer,
+            "model_optimizer": Adam(config.model_learning_rate, config.restart_model_optimizer),
+            "critic_optimizer": Adam(config.learning_rate, config.restart_critic_optimizer),
+            "policy_optimizer": Adam(config.learning_rate),
         }
 
     def _make_metric(self, num_dimensions: int) -> Metric:

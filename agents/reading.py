@@ -10,7 +10,6 @@ from stable_baselines3.common.running_mean_std import RunningMeanStd
 from torch import Tensor
 
 from ..batch import Batch
-from ..dynamics import model_inputs
 from ..metric import MATRICES_AT_A_TIME
 from .checked import CheckedAlgorithm
 from .learner import Learner
@@ -144,7 +143,7 @@ def _mean_matrix(learner: Learner, batch: Batch) -> Tensor | None:
     """Λ where it is more than its diagonal, averaged over transitions if it differs: (n, n)."""
     state = learner.state
     metric = learner.update.metric_at(state)
-    inputs = model_inputs(batch.observations, batch.actions)[:MOST_MATRICES]
+    inputs = batch.model_inputs[:MOST_MATRICES]
     total: Tensor | None = None
     for part in torch.split(inputs, MATRICES_AT_A_TIME):
         matrix = metric.matrix(state.metric, part)

@@ -3,6 +3,7 @@
 import math
 from typing import ClassVar
 
+from ..adam import Adam
 from ..forms import Cholesky, Diagonal
 from ..hypergradient import HypergradientEstimator, UnrolledGradient
 from ..metric import ConditionalMetric, Metric, UnconditionalMetric
@@ -29,7 +30,7 @@ class TaskMet(ModelBasedAlgorithm):
             centred=config.centred_task_gradient,
             relevance=config.relevance,
             hypergradient=config.hypergradient,
-            metric_learning_rate=config.metric_learning_rate,
+            metric_optimizer=Adam(config.metric_learning_rate),
         )
 
     def _make_metric(self, num_dimensions: int) -> Metric:

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ..batch import Batch
-from ..dynamics import model_inputs
 from ..train_state import Info, TrainState
 from ..trilevel import ModelBasedUpdate
 from .base import ModelBasedAlgorithm
@@ -21,7 +20,7 @@ class VEPUpdate(ModelBasedUpdate):
         The value set of the value-equivalence principle is the target critic's soft value, the
         only function of the next state that the Bellman operator applies.
         """
-        model = self.model.linearize(state.model, model_inputs(batch.observations, batch.actions))
+        model = self.model.linearize(state.model, batch.model_inputs)
         predicted, actual = (
             self.next_values(state, batch, observations)
             for observations in (model.next_observations, batch.next_observations)

@@ -1,7 +1,5 @@
 """Echoes of the last action: predictable from what the agent does, and useless."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 

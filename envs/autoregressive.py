@@ -1,7 +1,5 @@
 """Noise with a memory: partly predictable from its own past, and useless."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """Independent noise, the distractors of the TaskMet paper (arXiv 2312.05250)."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The kinds of distractor by name."""
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Iterable, Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """Noise of very different variances: whatever compares dimensions must know their scales."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

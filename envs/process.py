@@ -9,8 +9,6 @@ with the same `layout_seed` (frequencies, embeddings), is its layout; what chang
 to step is its state. Both are passed in, so that a process can be compared, copied and saved.
 """
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, Generic, TypeAlias, TypeVar

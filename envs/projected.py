@@ -1,7 +1,5 @@
 """Noise turned into every dimension: no weight on a single dimension can tell it from the rest."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 

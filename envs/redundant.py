@@ -1,7 +1,5 @@
 """Noisy copies: useful in the place of real dimensions, and needless beside them."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 

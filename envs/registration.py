@@ -1,7 +1,5 @@
 """Noisy environments by id."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Waves: predictable, and useless."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 

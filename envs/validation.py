@@ -1,7 +1,5 @@
 """Checks of arguments: each failure is one sentence that names the fix."""
 
-from __future__ import annotations
-
 import numbers
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The wrapper that adds distracting dimensions to observations."""
 
-from __future__ import annotations
-
 from typing import Any, SupportsFloat, TypeVar
 
 import gymnasium as gym

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 
@@ -27,3 +28,8 @@ class Batch(NamedTuple):
     next_observations: Tensor
     terminations: Tensor
     noise: Tensor
+
+    @property
+    def model_inputs(self) -> Tensor:
+        """(s, a) side by side, as the model reads them, shape (B, n + d)."""
+        return torch.cat([self.observations, self.actions], -1)

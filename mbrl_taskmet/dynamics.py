@@ -61,14 +61,8 @@ class DynamicsModel:
 
     def prediction_errors(self, parameters: Tensor, batch: Batch) -> Tensor:
         """Mean squared error of ŝ′ in each dimension over a batch, shape (n,)."""
-        inputs = model_inputs(batch.observations, batch.actions)
-        predicted = self.linearize(parameters, inputs).next_observations
+        predicted = self.linearize(parameters, batch.model_inputs).next_observations
         return (predicted - batch.next_observations).square().mean(0)
-
-
-def model_inputs(observations: Tensor, actions: Tensor) -> Tensor:
-    """(s, a) side by side: (B, n), (B, d) → (B, n + d)."""
-    return torch.cat([observations, actions], -1)
 
 
 @dataclass(frozen=True)

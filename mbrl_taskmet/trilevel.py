@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from mbrl_taskmet.adam import adam_init, adam_step
+from mbrl_taskmet.adam import Adam
 from mbrl_taskmet.batch import Batch
 from mbrl_taskmet.critic import Critic, CriticLinearization, ValueLinearization
-from mbrl_taskmet.dynamics import DynamicsModel, model_inputs
+from mbrl_taskmet.dynamics import DynamicsModel
 from mbrl_taskmet.hypergradient import (
     Hypergradient,
     HypergradientEstimator,
@@ -40,11 +40,9 @@ class ModelBasedUpdate:
         relevance: tells early which dimensions matter, by gates and a prior for the metric.
         gamma: γ, the discount.
         tau: τ, the step of Polyak averaging.
-        model_learning_rate: Adam's step size for θ.
-        critic_learning_rate: Adam's step size for ω and ψ, before annealing.
-        restart_model_optimizer: whether θ's Adam begins anew in every update, which then steps by
-            its rate in the gradient's sign; in TaskMet's public code it does.
-        restart_critic_optimizer: the same of ω's Adam; in OMD's public code it does.
+        model_optimizer: of θ.
+        critic_optimizer: of ω, its rate before annealing.
+        policy_optimizer: of ψ, its rate before annealing.
     """
 
     model: DynamicsModel
@@ -53,10 +51,9 @@ class ModelBasedUpdate:
     relevance: Relevance = field(default_factory=AllAlike)
     gamma: float = 0.99
     tau: float = 0.01
-    model_learning_rate: float = 1e-3
-    critic_learning_rate: float = 1e-3
-    restart_model_optimizer: bool = False
-    restart_critic_optimizer: bool = False
+    model_optimizer: Adam = field(default_factory=Adam)
+    critic_optimizer: Adam = field(default_factory=Adam)
+    policy_optimizer: Adam = field(default_factory=Adam)
 
     def __post_init__(self) -> None:
         self.relevance.check(self.model.num_observations)
@@ -130,8 +127,7 @@ class ModelBasedUpdate:
 
     def fit_model(self, state: TrainState, batch: Batch) -> tuple[TrainState, Info]:
         """θ ← Adam on L_pred(θ, φ)."""
-        inputs = model_inputs(batch.observations, batch.actions)
-        model = self.model.linearize(state.model, inputs)
+        model = self.model.linearize(state.model, batch.model_inputs)
         errors = model.next_observations - batch.next_observations
         reward_errors = model.rewards - batch.rewards
         weighted_errors = self.weigh(state, batch, errors)
@@ -145,36 +141,33 @@ class ModelBasedUpdate:
 
     def weigh(self, state: TrainState, batch: Batch, errors: Tensor) -> Tensor:
         """Λ (ŝ′ − s′), the errors as the model's loss counts them: (B, n) → (B, n)."""
-        inputs = model_inputs(batch.observations, batch.actions)
-        return self.metric_at(state).apply(state.metric, inputs, errors)
+        return self.metric_at(state).apply(state.metric, batch.model_inputs, errors)
 
     def step_model(self, state: TrainState, gradient: Tensor) -> TrainState:
         """θ ← Adam(gradient)."""
-        moments = state.model_optimizer
-        if self.restart_model_optimizer:
-            moments = adam_init(state.model)
-        parameters, optimizer = adam_step(state.model, gradient, moments, self.model_learning_rate)
-        return state._replace(model=parameters, model_optimizer=optimizer)
+        parameters, moments = self.model_optimizer.step(
+            state.model, gradient, state.model_optimizer
+        )
+        return state._replace(model=parameters, model_optimizer=moments)
 
     def fit_critic(self, state: TrainState, batch: Batch) -> tuple[TrainState, Info]:
         """ω ← Adam on L_Q(ω, θ), ω̄ ← (1 − τ) ω̄ + τ ω."""
         targets = self.critic_targets(state, batch)
         critic = self.critic.linearize(state.critic, batch.observations, batch.actions)
         gradient = critic.vjp(2 / targets.shape[0] * (critic.outputs - targets))
-        moments = state.critic_optimizer
-        if self.restart_critic_optimizer:
-            moments = adam_init(state.critic)
-        parameters, optimizer = adam_step(state.critic, gradient, moments, self._critic_rate(state))
+        parameters, moments = self.critic_optimizer.step(
+            state.critic, gradient, state.critic_optimizer, state.annealing
+        )
         state = state._replace(
             critic=parameters,
-            critic_optimizer=optimizer,
+            critic_optimizer=moments,
             target_critic=torch.lerp(state.target_critic, parameters, self.tau),
         )
         return state, {"critic_loss": bellman_error(critic.outputs, targets)}
 
     def critic_targets(self, state: TrainState, batch: Batch) -> Tensor:
         """What the critic learns in the model, y(θ) = r̂ + γ m V̄(ŝ′): shape (B,)."""
-        model = self.model.linearize(state.model, model_inputs(batch.observations, batch.actions))
+        model = self.model.linearize(state.model, batch.model_inputs)
         next_values = self.next_values(state, batch, model.next_observations)
         return bellman_target(model.rewards, batch.terminations, next_values.outputs, self.gamma)
 
@@ -191,22 +184,18 @@ class ModelBasedUpdate:
         return self.critic.linearize_value(state.target_critic, state.policy, seen, batch.noise)
 
     def fit_policy(self, state: TrainState, batch: Batch) -> tuple[TrainState, Info]:
-        """ψ ← Adam on what the critic teaches the policy, at the critic's rate."""
+        """ψ ← Adam on what the critic teaches the policy."""
         gradient, info = self.critic.policy_gradient(
             state.critic, state.policy, batch.observations, batch.noise
         )
-        parameters, optimizer = adam_step(
-            state.policy, gradient, state.policy_optimizer, self._critic_rate(state)
+        parameters, moments = self.policy_optimizer.step(
+            state.policy, gradient, state.policy_optimizer, state.annealing
         )
-        return state._replace(policy=parameters, policy_optimizer=optimizer), info
-
-    def _critic_rate(self, state: TrainState) -> Tensor:
-        return self.critic_learning_rate * state.annealing
+        return state._replace(policy=parameters, policy_optimizer=moments), info
 
     def weights(self, state: TrainState, batch: Batch) -> Tensor:
         """How much the error of each dimension counts: shape (n,), or (B, n) if by transition."""
-        inputs = model_inputs(batch.observations, batch.actions)
-        return self.metric_at(state).weights(state.metric, inputs)
+        return self.metric_at(state).weights(state.metric, batch.model_inputs)
 
     def learn_from_task(
         self, state: TrainState, batch: Batch, task_batch: Batch
@@ -245,8 +234,7 @@ class TaskGradientUpdate(ModelBasedUpdate):
         scale = 2 / batch.rewards.shape[0]
         continues = 1 - batch.terminations
         targets = self.true_targets(state, batch)
-        inputs = model_inputs(batch.observations, batch.actions)
-        model = self.model.linearize(state.model, inputs)
+        model = self.model.linearize(state.model, batch.model_inputs)
         model_values = self.next_values(state, batch, model.next_observations)
         model_targets = bellman_target(
             model.rewards, batch.terminations, model_values.outputs, self.gamma
@@ -282,26 +270,26 @@ class TaskMetUpdate(TaskGradientUpdate):
 
     Attributes:
         hypergradient: carries g_θ over to φ.
-        metric_learning_rate: Adam's step size for φ.
+        metric_optimizer: of φ.
     """
 
     hypergradient: HypergradientEstimator
-    metric_learning_rate: float = 1e-3
+    metric_optimizer: Adam = field(default_factory=Adam)
 
     def learn_from_task(
         self, state: TrainState, batch: Batch, task_batch: Batch
     ) -> tuple[TrainState, Info]:
         """φ ← Adam(g_φ) within the metric's bounds."""
         estimate, info = self.estimate(state, batch, task_batch)
-        parameters, optimizer = adam_step(
-            state.metric, estimate.gradient, state.metric_optimizer, self.metric_learning_rate
+        parameters, moments = self.metric_optimizer.step(
+            state.metric, estimate.gradient, state.metric_optimizer
         )
         info |= {
             "hypergradient_norm": torch.linalg.vector_norm(estimate.gradient),
             "solver_residual": estimate.relative_residual,
         }
         parameters = self.metric.clamp(parameters)
-        return state._replace(metric=parameters, metric_optimizer=optimizer), info
+        return state._replace(metric=parameters, metric_optimizer=moments), info
 
     def estimate(
         self, state: TrainState, batch: Batch, task_batch: Batch
@@ -315,7 +303,7 @@ class TaskMetUpdate(TaskGradientUpdate):
         problem = PredictionProblem(
             self.model.dynamics,
             self.metric_at(state),
-            inputs=model_inputs(batch.observations, batch.actions),
+            inputs=batch.model_inputs,
             targets=batch.next_observations,
         )
         dynamics, _ = self.model.split(state.model)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from cases import assert_close, draws
-from mbrl_taskmet.adam import adam_init, adam_step
+from mbrl_taskmet.adam import Adam, adam_init
 
 
 @pytest.mark.parametrize("shape", [(7,), (2, 5)])
@@ -18,7 +18,7 @@ def test_twenty_steps_are_those_of_torch(shape, options):
     adam = torch.optim.Adam([expected], lr=0.1, betas=betas, eps=options.get("eps", 1e-8))
     for step in range(1, 21):
         expected.grad = normal(*shape)
-        parameters, state = adam_step(parameters, expected.grad, state, 0.1, **options)
+        parameters, state = Adam(0.1, **options).step(parameters, expected.grad, state)
         adam.step()
         assert_close(parameters, expected)
         assert state.steps == step
@@ -26,5 +26,5 @@ def test_twenty_steps_are_those_of_torch(shape, options):
 
 def test_zero_gradient_at_rest_leaves_the_parameters():
     parameters = draws()(5)
-    stepped, _ = adam_step(parameters, 0 * parameters, adam_init(parameters), 0.1)
+    stepped, _ = Adam(0.1).step(parameters, 0 * parameters, adam_init(parameters))
     assert torch.equal(stepped, parameters)

@@ -3,7 +3,7 @@
 import torch
 
 from cases import A, N, assert_close, draw_batch, draws, generator
-from mbrl_taskmet.dynamics import DynamicsModel, model_inputs
+from mbrl_taskmet.dynamics import DynamicsModel
 
 MODEL = DynamicsModel.of_capacity(N, A, (5, 4))
 
@@ -26,7 +26,7 @@ def test_split_gives_views_the_dynamics_first():
 
 def test_inputs_are_observations_and_then_actions():
     batch = draw_batch()
-    inputs = model_inputs(batch.observations, batch.actions)
+    inputs = batch.model_inputs
     assert torch.equal(inputs[:, :N], batch.observations)
     assert torch.equal(inputs[:, N:], batch.actions)
 
@@ -34,7 +34,7 @@ def test_inputs_are_observations_and_then_actions():
 def test_pullback_through_both_networks_is_that_of_autograd():
     batch, normal = draw_batch(), draws()
     theta = MODEL.init(generator(), torch.float64).requires_grad_()
-    model = MODEL.linearize(theta, model_inputs(batch.observations, batch.actions))
+    model = MODEL.linearize(theta, batch.model_inputs)
     outputs = model.next_observations, model.rewards
     cotangents = [normal(*output.shape) for output in outputs]
     assert outputs[1].shape == batch.rewards.shape

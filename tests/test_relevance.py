@@ -22,7 +22,6 @@ from cases import (
 from mbrl_taskmet.agents.soft_q import SoftQ
 from mbrl_taskmet.agents.vagram import VaGraMUpdate
 from mbrl_taskmet.agents.vep import VEPUpdate
-from mbrl_taskmet.dynamics import model_inputs
 from mbrl_taskmet.hypergradient import GaussNewton, ImplicitGradient, PredictionProblem
 from mbrl_taskmet.linear_solvers import Exact
 from mbrl_taskmet.mlp import MLP
@@ -235,7 +234,7 @@ def test_metric_steps_along_the_dense_hypergradient_under_the_prior(relevance, m
     problem = PredictionProblem(
         update.model.dynamics,
         metric.scaled(prior_of(relevance)),
-        model_inputs(batch.observations, batch.actions),
+        batch.model_inputs,
         batch.next_observations,
     )
     size = update.model.dynamics.num_parameters

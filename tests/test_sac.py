@@ -5,6 +5,7 @@ import torch
 from stable_baselines3.common.distributions import SquashedDiagGaussianDistribution
 
 from cases import N, applied_gradient, assert_close, draw_batch, draw_metric, draws, generator
+from mbrl_taskmet.adam import Adam
 from mbrl_taskmet.agents.sac import SoftActorCritic
 from mbrl_taskmet.dynamics import DynamicsModel
 from mbrl_taskmet.forms import Diagonal
@@ -201,9 +202,13 @@ def test_the_policy_learns_from_the_critic_that_has_just_learned():
 
 def test_annealing_scales_the_policys_rate_as_the_critics():
     state = midway(make_update())
-    expected, _ = make_update(critic_learning_rate=0.005)(state, BATCH, BATCH)
+    expected, _ = make_update(critic_optimizer=Adam(0.005), policy_optimizer=Adam(0.005))(
+        state, BATCH, BATCH
+    )
     annealed = state._replace(annealing=torch.full_like(state.annealing, 0.25))
-    found, _ = make_update(critic_learning_rate=0.02)(annealed, BATCH, BATCH)
+    found, _ = make_update(critic_optimizer=Adam(0.02), policy_optimizer=Adam(0.02))(
+        annealed, BATCH, BATCH
+    )
     assert_close(found.policy, expected.policy)
     assert_close(found.critic, expected.critic)
     assert not torch.equal(found.policy, state.policy)

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from cases import assert_close, generator, identity
+from mbrl_taskmet.adam import Adam
 from mbrl_taskmet.agents.omd import OMDUpdate
 from mbrl_taskmet.agents.soft_q import SoftQ
 from mbrl_taskmet.agents.vep import VEPUpdate
@@ -93,8 +94,8 @@ def test_critic_of_each_learner_reaches_the_optimum_within_its_own_model(kind, l
         metric=UnconditionalMetric(Diagonal(2)),
         gamma=EXAMPLE["gamma"],
         tau=0.5,
-        model_learning_rate=0.03,
-        critic_learning_rate=0.03,
+        model_optimizer=Adam(0.03),
+        critic_optimizer=Adam(0.03),
     )
     state, batch = update.init(generator(), torch.float64), every_transition()
     for _ in range(500):

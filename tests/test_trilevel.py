@@ -20,11 +20,11 @@ from cases import (
     small_shipped_update,
     small_update,
 )
+from mbrl_taskmet.adam import Adam
 from mbrl_taskmet.agents.model_free import ModelFreeUpdate
 from mbrl_taskmet.agents.omd import OMDUpdate
 from mbrl_taskmet.agents.vagram import VaGraMUpdate
 from mbrl_taskmet.agents.vep import VEPUpdate
-from mbrl_taskmet.dynamics import model_inputs
 from mbrl_taskmet.forms import Cholesky, Diagonal
 from mbrl_taskmet.hypergradient import (
     FullHessian,
@@ -54,7 +54,9 @@ every_task_gradient = pytest.mark.parametrize(
 
 UPDATES = {
     "mle": small_update(),
-    "omd": small_update(OMDUpdate, restart_critic_optimizer=True, restart_model_optimizer=True),
+    "omd": small_update(
+        OMDUpdate, model_optimizer=Adam(restart=True), critic_optimizer=Adam(restart=True)
+    ),
     "vep": small_update(VEPUpdate),
     "vagram": small_update(VaGraMUpdate),
     "model_free": small_update(ModelFreeUpdate),
@@ -128,7 +130,7 @@ whether_optimizer_restarts = pytest.mark.parametrize("restarts", [False, True])
 @every_metric
 @whether_optimizer_restarts
 def test_fit_model_is_adam_on_the_prediction_loss(metric, restarts):
-    update = small_update(metric=metric, model_learning_rate=0.02, restart_model_optimizer=restarts)
+    update = small_update(metric=metric, model_optimizer=Adam(0.02, restarts))
     state = draw_state(update)
     reference = ByAutograd(update)
     after = assert_steps_of_adam(
@@ -145,7 +147,7 @@ def test_fit_model_is_adam_on_the_prediction_loss(metric, restarts):
 @whether_optimizer_restarts
 def test_fit_critic_is_adam_on_the_bellman_error_in_the_model(restarts):
     """With ω̄ held fixed, which the next test lets go."""
-    update = small_update(critic_learning_rate=0.02, restart_critic_optimizer=restarts)
+    update = small_update(critic_optimizer=Adam(0.02, restarts))
     state = draw_state(update)
     reference = ByAutograd(update)
 
@@ -169,7 +171,7 @@ def test_fit_critic_is_adam_on_the_bellman_error_in_the_model(restarts):
 
 
 def test_without_a_model_the_critic_is_adam_on_the_true_bellman_error():
-    update = small_update(ModelFreeUpdate, critic_learning_rate=0.02)
+    update = small_update(ModelFreeUpdate, critic_optimizer=Adam(0.02))
     state, reference = draw_state(update), ByAutograd(update)
 
     def fit_critic(before, batch):
@@ -187,7 +189,10 @@ def test_without_a_model_the_critic_is_adam_on_the_true_bellman_error():
 
 def test_annealing_scales_the_critics_rate_and_no_other():
     quarter = torch.tensor(0.25, dtype=torch.float64)
-    slow, update = small_update(critic_learning_rate=0.005), small_update(critic_learning_rate=0.02)
+    slow, update = (
+        small_update(critic_optimizer=Adam(0.005)),
+        small_update(critic_optimizer=Adam(0.02)),
+    )
     state = draw_state(update)
     expected, _ = slow(state, BATCH, BATCH)
     annealed, _ = update(state._replace(annealing=quarter), BATCH, BATCH)
@@ -203,14 +208,14 @@ def test_fit_critic_averages_the_target_with_the_new_critic():
 
 
 def test_value_gradient_weighting_is_adam_on_the_weighted_errors():
-    update = small_update(VaGraMUpdate, model_learning_rate=0.02)
+    update = small_update(VaGraMUpdate, model_optimizer=Adam(0.02))
     state = draw_state(update)
     loss = value_gradient_weighted_loss(update, state)
     assert_steps_of_adam(update.fit_model, lambda s: s.model, state, loss, learning_rate=0.02)
 
 
 def test_value_equivalence_is_adam_on_the_difference_of_values():
-    update = small_update(VEPUpdate, model_learning_rate=0.02)
+    update = small_update(VEPUpdate, model_optimizer=Adam(0.02))
     state = draw_state(update)
     loss = value_equivalence_loss(update, state)
     assert_steps_of_adam(update.fit_model, lambda s: s.model, state, loss, learning_rate=0.02)
@@ -257,7 +262,7 @@ def test_metric_steps_along_the_dense_hypergradient(metric, options, curvature):
         TaskMetUpdate,
         metric,
         hypergradient=ImplicitGradient(Exact(), curvature, 0.5),
-        metric_learning_rate=0.1,
+        metric_optimizer=Adam(0.1),
         **options,
     )
     before = draw_state(update)
@@ -267,7 +272,7 @@ def test_metric_steps_along_the_dense_hypergradient(metric, options, curvature):
     problem = PredictionProblem(
         update.model.dynamics,
         metric,
-        model_inputs(BATCH.observations, BATCH.actions),
+        BATCH.model_inputs,
         BATCH.next_observations,
     )
     size = update.model.dynamics.num_parameters
@@ -342,7 +347,7 @@ def test_updating_a_population_at_once_is_updating_one_by_one(update):
 def test_the_metric_stays_within_its_bounds():
     metric = UnconditionalMetric(Diagonal(N, normalize=False, largest=1.5))
     update = small_update(
-        TaskMetUpdate, metric, hypergradient=ImplicitGradient(), metric_learning_rate=10.0
+        TaskMetUpdate, metric, hypergradient=ImplicitGradient(), metric_optimizer=Adam(10.0)
     )
     after, _ = update(update.init(generator(), torch.float64), BATCH, TASK_BATCH)
     weights = metric.weights(after.metric, None)

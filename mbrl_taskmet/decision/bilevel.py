@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from mbrl_taskmet.adam import adam_init, adam_step
+from mbrl_taskmet.adam import Adam, adam_init
 from mbrl_taskmet.decision.fitting import (
     AdamFit,
     Best,
@@ -145,7 +145,7 @@ class BilevelTrainer:
                 fitted_under = phi
             if not goes_on:
                 break
-            phi, optimizer = adam_step(phi, gradient, optimizer, self.learning_rate)
+            phi, optimizer = Adam(self.learning_rate).step(phi, gradient, optimizer)
             phi = self.metric.clamp(phi)
         return TaskMetFit(best.parameters, start, fitted_under, best.log)
 

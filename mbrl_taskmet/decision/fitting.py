@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from mbrl_taskmet.adam import AdamState, adam_init, adam_step
+from mbrl_taskmet.adam import Adam, AdamState, adam_init
 from mbrl_taskmet.decision.problem import check_smooth
 from mbrl_taskmet.hypergradient import Curvature, GaussNewton, PredictionProblem
 from mbrl_taskmet.linear_solvers import Exact, LinearSolver
@@ -93,7 +93,7 @@ class AdamFit:
         weigh = problem.metric.at(metric_parameters, problem.inputs)
         for _ in range(self.steps):
             gradient = prediction_gradient(problem, theta, weigh)
-            theta, optimizer = adam_step(theta, gradient, optimizer, self.learning_rate)
+            theta, optimizer = Adam(self.learning_rate).step(theta, gradient, optimizer)
         return Progress(theta, optimizer)
 
 
@@ -180,7 +180,7 @@ class Descent:
                 row = {"step": step, "loss": value.item(), "validation_loss": validate(theta)}
                 if not best.goes_on(theta, row["validation_loss"], row):
                     break
-            theta, optimizer = adam_step(theta, gradient, optimizer, self.learning_rate)
+            theta, optimizer = Adam(self.learning_rate).step(theta, gradient, optimizer)
         return Fit(best.parameters, best.log)
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import mse_loss
 
-from mbrl_taskmet.adam import adam_init, adam_step
+from mbrl_taskmet.adam import Adam, adam_init
 from mbrl_taskmet.decision.fitting import Descent, Fit, check_steps
 from mbrl_taskmet.decision.forms import Directed
 from mbrl_taskmet.decision.methods import check_alpha, descend, regularized
@@ -132,7 +132,7 @@ class LODL:
         optimizer = adam_init(raw)
         for _ in range(self.fit_steps):
             gradient = torch.func.grad(misfit)(raw)
-            raw, optimizer = adam_step(raw, gradient, optimizer, self.fit_learning_rate)
+            raw, optimizer = Adam(self.fit_learning_rate).step(raw, gradient, optimizer)
         return raw
 
 

@@ -13,6 +13,7 @@ from stable_baselines3.dqn.policies import DQNPolicy
 from stable_baselines3.sac.policies import SACPolicy
 
 from mbrl_taskmet import MLE, OMD, Predictability, TaskMet, relevance
+from mbrl_taskmet.adam import Adam
 from mbrl_taskmet.agents import AGENTS
 from mbrl_taskmet.agents.config import AgentConfig, OMDConfig, TaskMetConfig, configure
 from mbrl_taskmet.agents.policies import SoftQPolicy, SquashedGaussianPolicy
@@ -88,11 +89,10 @@ def test_every_setting_reaches_the_update(make_agent):
         ortho_init=True,
     ).learner.update  # fmt: skip
     assert (update.gamma, update.tau, update.critic.temperature) == (0.5, 0.25, 0.75)
-    assert update.critic_learning_rate == 1e-1
-    assert update.restart_critic_optimizer
-    assert update.restart_model_optimizer
-    assert update.model_learning_rate == 1e-2
-    assert update.metric_learning_rate == 1e-3
+    assert update.critic_optimizer == Adam(1e-1, restart=True)
+    assert update.policy_optimizer == Adam(1e-1)
+    assert update.model_optimizer == Adam(1e-2, restart=True)
+    assert update.metric_optimizer == Adam(1e-3)
     assert update.critic.network.sizes == (6, 3, 2)
     assert update.model.dynamics.sizes == (8, 4, 5, 6)
     assert update.model.reward.sizes == (8, 4, 5, 1)

@@ -239,14 +239,26 @@ def test_a_loaded_agent_has_the_configuration_names_and_weights_of_the_saved_one
     assert loaded.metric_weights().as_dict() == agent.metric_weights().as_dict()
 
 
+def rate_of(agent, level):
+    return getattr(agent.learner.update, f"{level}_optimizer").learning_rate
+
+
 @pytest.mark.parametrize(
     ("name", "value", "in_force"),
     [
         ("gamma", 0.5, lambda agent: agent.learner.update.gamma),
         ("tau", 0.5, lambda agent: agent.learner.update.tau),
-        ("learning_rate", 0.5, lambda agent: agent.learner.update.critic_learning_rate),
-        ("model_learning_rate", 0.5, lambda agent: agent.learner.update.model_learning_rate),
-        ("metric_learning_rate", 0.5, lambda agent: agent.learner.update.metric_learning_rate),
+        ("learning_rate", 0.5, lambda agent: rate_of(agent, "critic")),
+        (
+            "model_learning_rate",
+            0.5,
+            lambda agent: agent.learner.update.model_optimizer.learning_rate,
+        ),
+        (
+            "metric_learning_rate",
+            0.5,
+            lambda agent: agent.learner.update.metric_optimizer.learning_rate,
+        ),
         ("temperature", 0.5, lambda agent: agent.learner.update.critic.temperature),
         ("temperature", 0.5, lambda agent: agent.policy.critic.temperature),
         ("exploration_epsilon", 0.5, lambda agent: agent.policy.exploration_epsilon),

@@ -19,7 +19,7 @@ from cases import (
     minimum,
     parametrized,
 )
-from mbrl_taskmet.adam import adam_init, adam_step
+from mbrl_taskmet.adam import Adam, adam_init
 from mbrl_taskmet.decision import (
     AdamFit,
     BilevelTrainer,
@@ -123,7 +123,7 @@ def test_the_task_gradient_is_taken_on_the_tasks_own_rows(metric):
             "hypergradient": gradient.norm().item(),
         }
         assert {name: row[name] for name in expected} == pytest.approx(expected, rel=1e-5)
-        phi, optimizer = adam_step(phi, gradient, optimizer, trainer.learning_rate)
+        phi, optimizer = Adam(trainer.learning_rate).step(phi, gradient, optimizer)
 
 
 def test_gradient_of_a_loss_of_predictions_is_that_by_autograd():
@@ -237,7 +237,7 @@ def test_the_first_fits_are_under_the_identity(first_steps):
     optimizer = adam_init(theta)
     for _ in range(5 * first_steps):
         gradient = torch.func.grad(squared_errors)(theta)
-        theta, optimizer = adam_step(theta, gradient, optimizer, AdamFit().learning_rate)
+        theta, optimizer = Adam(AdamFit().learning_rate).step(theta, gradient, optimizer)
     assert_close(found.start, theta)
 
 
