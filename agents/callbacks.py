@@ -83,6 +83,7 @@ class ReturnsCallback(EvalCallback):
         interval: environment steps between two evaluations.
         episodes: in each evaluation.
         checkpoint: file to which the agent is saved after each evaluation, if given.
+        **options: what else SB3's `EvalCallback` takes, such as `best_model_save_path`.
     """
 
     COLUMNS = (
@@ -105,13 +106,14 @@ class ReturnsCallback(EvalCallback):
         interval: int = 2_000,
         episodes: int = 10,
         checkpoint: str | Path | None = None,
+        **options: Any,
     ) -> None:
         super().__init__(
             eval_env,
             n_eval_episodes=episodes,
             eval_freq=interval,
             log_path=str(Path(path).parent),
-            verbose=0,
+            **{"verbose": 0} | options,
         )
         self._interval = interval
         self._csv = Path(path)

@@ -148,8 +148,8 @@ class CheckedAlgorithm(OffPolicyAlgorithm):
             custom_objects: in place of what the file holds.
             print_system_info: whether to compare this system with that of the file.
             force_reset: whether the environment begins anew.
-            **settings: what the constructor takes, to be changed. What only says where learning
-                begins, such as `input_scale`, changes nothing where it has begun.
+            **settings: hyperparameters to be changed, or what `LOADABLE` names. What only says
+                where learning begins, such as `input_scale`, changes nothing where it has begun.
 
         Raises:
             FileNotFoundError: if there is no such file.

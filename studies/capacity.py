@@ -28,11 +28,11 @@ _AGENTS: dict[str, AgentConfig] = {
 _USUAL_START = TaskMetConfig(input_scale=1.0)
 
 _AT_THE_SMALLEST: dict[str, AgentConfig] = {
-    "prior": without_hypergradient(TaskMetConfig()),
+    "no_hypergradient": without_hypergradient(TaskMetConfig()),
     # A tenth of the input weights leaves a third of so few units dead from the start.
     "taskmet_small_start": TaskMetConfig(model_input_scale=0.1),
     "taskmet_usual_start": _USUAL_START,
-    "prior_usual_start": without_hypergradient(_USUAL_START),
+    "no_hypergradient_usual_start": without_hypergradient(_USUAL_START),
 }
 """Further variants, of the three smallest models only."""
 

@@ -29,8 +29,8 @@ EXECUTORS: Mapping[str, Executor] = {"local": local_processes, "ray": ray_cluste
 REPORTED = Path(studies.__file__).resolve().parent / "results"
 """Where reported results lie."""
 
-FIRST_TUNING_SEED = 10
-"""From which on seeds are not reported."""
+REPORTED_SEEDS = range(10)
+"""Tuning takes seeds from 100 up."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,8 @@ class StudyCommand:
     """Folder of the results, `NAME.csv` and `NAME.png`."""
 
     seeds: tuple[int, ...] | None = None
-    """Only these seeds; the study's own if not given. Those from 10 up are for tuning, in a folder
-    of their own."""
+    """Only these seeds; the study's own if not given. Seeds 0 to 9 are reported; others, as for
+    tuning those from 100 up, take a folder of their own."""
 
     variants: tuple[str, ...] | None = None
     """Only these of the study's variants (`--variants '?'` names them)."""
@@ -155,10 +155,9 @@ class StudyCommand:
         """The study, restricted to what the options choose."""
         if self.seeds is not None:
             check_seeds(self.seeds)
-            if self.results.resolve() == REPORTED and max(self.seeds) >= FIRST_TUNING_SEED:
+            if self.results.resolve() == REPORTED and not set(self.seeds) <= set(REPORTED_SEEDS):
                 raise ValueError(
-                    f"Seeds from {FIRST_TUNING_SEED} up are for tuning and not reported: add "
-                    "--results with another folder."
+                    "Only seeds 0 to 9 are reported: add --results with another folder for others."
                 )
             study = replace(study, seeds=self.seeds)
         if self.variants is not None:

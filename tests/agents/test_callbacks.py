@@ -181,6 +181,13 @@ def test_weights_reach_tensorboard_as_a_histogram(make_agent, tmp_path):
     assert {h.histogram_value.num for h in histograms} == {6}
 
 
+def test_an_evaluation_takes_what_that_of_stable_baselines3_does(make_agent, evaluation, tmp_path):
+    callback = evaluation(best_model_save_path=str(tmp_path), deterministic=False, verbose=1)
+    assert (callback.verbose, callback.deterministic) == (1, False)
+    make_agent(TaskMet).learn(60, callback=callback)
+    assert TaskMet.load(tmp_path / "best_model.zip").num_timesteps == 50
+
+
 def test_evaluations_are_written_with_all_columns(make_agent, evaluation, tmp_path):
     agent = make_agent(TaskMet)
     callback = evaluation(distractor_mask=MASK, checkpoint=tmp_path / "checkpoint.zip")

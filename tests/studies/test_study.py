@@ -597,7 +597,7 @@ def test_an_unknown_study_is_refused_with_the_nearest_name(capsys):
 
 def test_tuning_seeds_do_not_get_among_reported_results(capsys):
     assert main(["study", "first_light", "--seeds", "0", "100"]) == 2
-    assert "Seeds from 10 up are for tuning and not reported" in capsys.readouterr().err
+    assert "Only seeds 0 to 9 are reported" in capsys.readouterr().err
 
 
 def test_tuning_seeds_are_refused_among_reported_results_from_wherever(
@@ -607,7 +607,7 @@ def test_tuning_seeds_are_refused_among_reported_results_from_wherever(
     reported.symlink_to(REPORTED)
     monkeypatch.chdir(tmp_path)
     assert main(["study", "first_light", "--seeds", "100", "--results", str(reported)]) == 2
-    assert "Seeds from 10 up are for tuning and not reported" in capsys.readouterr().err
+    assert "Only seeds 0 to 9 are reported" in capsys.readouterr().err
 
 
 def test_a_place_that_cannot_hold_results_is_refused_before_anything_is_trained(
