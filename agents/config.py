@@ -89,7 +89,7 @@ class AgentConfig:
     learning_rate: float = 1e-3
     """Adam's step size for the critic and its policy, at first. The paper has 3e-4; without
     distractors maximum likelihood then reaches a return of 294 after 20,000 updates, not 461
-    (8 seeds)."""
+    (8 tuning seeds)."""
 
     learning_rate_decay: float = 0.0
     """Share of `learning_rate` that is gone after the steps that `learn` was asked for. Training

@@ -224,3 +224,26 @@ def test_readme_has_the_returns_of_continuous_actions(results):
             group = groups[f"{environment}, {number}", variants[name]]
             auc = f", ranking AUC {worst_auc(group)}" if name == "TaskMet" else ""
             assert cell == interval(group.final) + auc, (name, environment)
+
+
+def test_decisions_have_what_each_estimator_of_the_hypergradient_says():
+    heading = "No single estimate of the hypergradient ranks the dimensions"
+    _, *lines = tables_under("docs/decisions.md", heading)[0]
+    study = STUDIES["hypergradient"]
+    names = {
+        "same batch for both": "same batch",
+        "the whole error": "whole error",
+        "both, undamped: the published solve": "published solve",
+        "as published: that, same batch, whole error": "published",
+        "Neumann series, 10 terms": "Neumann series",
+        "the critic's curvature solved for": "critic solved",
+    }
+    rows = study.read(ROOT / "studies" / "results" / "hypergradient.csv")
+    for estimator, *cells in lines:
+        name = names.get(estimator, estimator)
+        found = [row for row in rows if (row["agent"], row["estimator"]) == ("mle", name)]
+        measures = ["ranking_auc", "single_ranking_auc", "cosine"]
+        measures += [f"snr_real_{i}" for i in range(4)]
+        means = [np.mean([float(row[measure]) for row in found]) for measure in measures]
+        written = [f"{mean:.2f}".replace("-0.00", "0.00").replace("-", "−") for mean in means]
+        assert cells == [*written[:3], ", ".join(written[3:])], estimator
