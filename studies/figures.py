@@ -1,10 +1,8 @@
 """A study's learning curves and summary, from its results alone."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -15,14 +13,43 @@ from numpy.typing import NDArray
 from rich.box import SIMPLE_HEAD
 from rich.table import Column, Table
 
+from .resumable import Row
 from .statistics import Summary, interquartile_mean, summarize
-
-if TYPE_CHECKING:
-    from .resumable import Row
-    from .study import Study
 
 LAST = 5
 """Evaluations at the end of a run whose mean is its final performance."""
+
+
+class Comparison(Protocol):
+    """What tables and pictures have to know of a study."""
+
+    @property
+    def question(self) -> str:
+        """That it answers."""
+
+    @property
+    def variants(self) -> Mapping[str, Any]:
+        """What it compares, by name."""
+
+    @property
+    def timesteps(self) -> int:
+        """Of a run."""
+
+    @property
+    def columns(self) -> Sequence[str]:
+        """Of its results."""
+
+    @property
+    def panel(self) -> Sequence[str]:
+        """The columns whose combinations of values get a picture each."""
+
+    @property
+    def published(self) -> Mapping[str, Mapping[int, tuple[float, float]]]:
+        """Mean return and its standard error elsewhere, by variant and number of distractors."""
+
+    @property
+    def published_how(self) -> str:
+        """How others came to it."""
 
 
 class Curves(NamedTuple):
@@ -65,7 +92,7 @@ class Curves(NamedTuple):
         return mean
 
 
-def curves(study: Study, rows: Sequence[Row]) -> list[Curves]:
+def curves(study: Comparison, rows: Sequence[Row]) -> list[Curves]:
     """The finished runs, gathered by panel and variant, variants in the order of the study."""
     name = "variant" if "variant" in study.columns else "agent"
     # By panel, so that one's variants follow each other, then by variant, then by seed.
@@ -89,7 +116,7 @@ def curves(study: Study, rows: Sequence[Row]) -> list[Curves]:
     ]
 
 
-def by_panel(study: Study, rows: Sequence[Row]) -> dict[str, list[Curves]]:
+def by_panel(study: Comparison, rows: Sequence[Row]) -> dict[str, list[Curves]]:
     """The same by panel."""
     panels: dict[str, list[Curves]] = {}
     for group in curves(study, rows):
@@ -97,13 +124,13 @@ def by_panel(study: Study, rows: Sequence[Row]) -> dict[str, list[Curves]]:
     return panels
 
 
-def place(study: Study, variant: str) -> int:
+def place(study: Comparison, variant: str) -> int:
     """Where a variant stands in the study; last if it is not in it."""
     names = list(study.variants)
     return names.index(variant) if variant in names else len(names)
 
 
-def colour(study: Study, variant: str) -> str:
+def colour(study: Comparison, variant: str) -> str:
     """Of a variant, the same in all panels and pictures of a study."""
     return f"C{place(study, variant)}"
 
@@ -125,7 +152,7 @@ def centred(index: int, count: int) -> float:
     return index - (count - 1) / 2
 
 
-def summary_table(study: Study, rows: Sequence[Row]) -> Table:
+def summary_table(study: Comparison, rows: Sequence[Row]) -> Table:
     """Final performance, area under the curve and separation at the end of each variant."""
     ranked = "ranking_auc" in study.columns
     meanings = {
@@ -167,7 +194,7 @@ def _interval(scores: NDArray[np.float64]) -> str:
     return f"{iqm:.0f}" if len(scores) < 3 else f"{iqm:.0f} [{low:.0f}, {high:.0f}]"
 
 
-def draw(study: Study, rows: Sequence[Row], path: Path) -> None:
+def draw(study: Comparison, rows: Sequence[Row], path: Path) -> None:
     """Draw return and separation over the steps: the interquartile mean, and every seed.
 
     Where others published returns, a second picture `*_by_number.png` compares the final ones.
@@ -222,7 +249,7 @@ def draw_intervals(
         axis.errorbar(positions, means, yerr=ends, **style)
 
 
-def draw_by_number(study: Study, rows: Sequence[Row], path: Path) -> None:
+def draw_by_number(study: Comparison, rows: Sequence[Row], path: Path) -> None:
     """Draw the final return over the number of distractors, beside what others published.
 
     Args:
