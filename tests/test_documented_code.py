@@ -14,9 +14,11 @@ EXAMPLE = ROOT / "examples" / "custom_environment.py"
 
 @pytest.fixture(autouse=True)
 def few_steps(monkeypatch, tmp_path):
-    """A hundred steps with an update, wherever the code asks for thousands."""
+    """A thousand updates and one evaluation, wherever the code asks for more."""
     learn = TaskMet.learn
-    monkeypatch.setattr(TaskMet, "learn", lambda self, total_timesteps, **_: learn(self, 1_100))
+    monkeypatch.setattr(
+        TaskMet, "learn", lambda self, total_timesteps, **options: learn(self, 2_000, **options)
+    )
     monkeypatch.chdir(tmp_path)
 
 
