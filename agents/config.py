@@ -260,8 +260,8 @@ class TaskMetConfig(AgentConfig):
 
     relevance: Relevance = field(default_factory=CriticSensitivity)
     """What gates the networks' inputs and gives the metric its prior. The paper has neither
-    (`AllAlike`), nor should who sets `normalize_observations=False` on observations of different
-    units: sensitivities do not compare between them."""
+    (`AllAlike`). Choose `AllAlike` too with `normalize_observations=False`, if units differ:
+    sensitivities do not compare between them."""
 
     learning_rate_decay: float = 0.95
     """Share of `learning_rate` that is gone after the steps that `learn` was asked for. A rate that

@@ -1,4 +1,4 @@
-"""The optimiser of all levels, as a pure function."""
+"""The optimiser of all levels: pure steps, whose moments are passed in and returned."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -27,8 +27,8 @@ class Adam:
 
     Attributes:
         learning_rate: step size.
-        restart: whether every step begins with moments of zero, and so is of the rate itself, in
-            the sign of each parameter's gradient.
+        restart: whether a step forgets the moments before it, and so moves each parameter by the
+            rate itself, against the sign of its gradient.
         beta1: decay of the first moment.
         beta2: decay of the second moment.
         eps: added to the root of the second moment.

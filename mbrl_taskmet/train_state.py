@@ -34,10 +34,10 @@ class TrainState(NamedTuple):
         target_critic: ω̄, the Polyak average of ω.
         policy: ψ, what the policy has of its own; empty where it follows from the critic.
         metric: φ.
-        model_optimizer: Adam's state for θ.
-        critic_optimizer: Adam's state for ω.
-        policy_optimizer: Adam's state for ψ.
-        metric_optimizer: Adam's state for φ.
+        model_moments: Adam's, of θ.
+        critic_moments: Adam's, of ω.
+        policy_moments: Adam's, of ψ.
+        metric_moments: Adam's, of φ.
         normalizer: through which model, critic and metric see observations; whoever gathers
             experience sets it, and no update changes it.
         sight: what model and critic see of each dimension.
@@ -50,10 +50,10 @@ class TrainState(NamedTuple):
     target_critic: Tensor
     policy: Tensor
     metric: Tensor
-    model_optimizer: AdamState
-    critic_optimizer: AdamState
-    policy_optimizer: AdamState
-    metric_optimizer: AdamState
+    model_moments: AdamState
+    critic_moments: AdamState
+    policy_moments: AdamState
+    metric_moments: AdamState
     normalizer: Normalizer
     sight: Sight
     annealing: Tensor
@@ -62,17 +62,17 @@ class TrainState(NamedTuple):
 def train_state(
     model: Tensor, critic: Tensor, policy: Tensor, metric: Tensor, sight: Sight
 ) -> TrainState:
-    """A fresh state: target critic equal to critic, optimisers at rest, nothing normalised."""
+    """A fresh state: target critic equal to critic, moments zero, nothing normalised."""
     return TrainState(
         model=model,
         critic=critic,
         target_critic=critic.clone(),
         policy=policy,
         metric=metric,
-        model_optimizer=adam_init(model),
-        critic_optimizer=adam_init(critic),
-        policy_optimizer=adam_init(policy),
-        metric_optimizer=adam_init(metric),
+        model_moments=adam_init(model),
+        critic_moments=adam_init(critic),
+        policy_moments=adam_init(policy),
+        metric_moments=adam_init(metric),
         normalizer=identity_like(model, sight.evidence.shape[-1]),
         sight=sight,
         annealing=critic.new_ones(()),

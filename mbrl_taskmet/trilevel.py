@@ -145,10 +145,8 @@ class ModelBasedUpdate:
 
     def step_model(self, state: TrainState, gradient: Tensor) -> TrainState:
         """θ ← Adam(gradient)."""
-        parameters, moments = self.model_optimizer.step(
-            state.model, gradient, state.model_optimizer
-        )
-        return state._replace(model=parameters, model_optimizer=moments)
+        parameters, moments = self.model_optimizer.step(state.model, gradient, state.model_moments)
+        return state._replace(model=parameters, model_moments=moments)
 
     def fit_critic(self, state: TrainState, batch: Batch) -> tuple[TrainState, Info]:
         """ω ← Adam on L_Q(ω, θ), ω̄ ← (1 − τ) ω̄ + τ ω."""
@@ -156,11 +154,11 @@ class ModelBasedUpdate:
         critic = self.critic.linearize(state.critic, batch.observations, batch.actions)
         gradient = critic.vjp(2 / targets.shape[0] * (critic.outputs - targets))
         parameters, moments = self.critic_optimizer.step(
-            state.critic, gradient, state.critic_optimizer, state.annealing
+            state.critic, gradient, state.critic_moments, state.annealing
         )
         state = state._replace(
             critic=parameters,
-            critic_optimizer=moments,
+            critic_moments=moments,
             target_critic=torch.lerp(state.target_critic, parameters, self.tau),
         )
         return state, {"critic_loss": bellman_error(critic.outputs, targets)}
@@ -189,9 +187,9 @@ class ModelBasedUpdate:
             state.critic, state.policy, batch.observations, batch.noise
         )
         parameters, moments = self.policy_optimizer.step(
-            state.policy, gradient, state.policy_optimizer, state.annealing
+            state.policy, gradient, state.policy_moments, state.annealing
         )
-        return state._replace(policy=parameters, policy_optimizer=moments), info
+        return state._replace(policy=parameters, policy_moments=moments), info
 
     def weights(self, state: TrainState, batch: Batch) -> Tensor:
         """How much the error of each dimension counts: shape (n,), or (B, n) if by transition."""
@@ -282,14 +280,14 @@ class TaskMetUpdate(TaskGradientUpdate):
         """φ ← Adam(g_φ) within the metric's bounds."""
         estimate, info = self.estimate(state, batch, task_batch)
         parameters, moments = self.metric_optimizer.step(
-            state.metric, estimate.gradient, state.metric_optimizer
+            state.metric, estimate.gradient, state.metric_moments
         )
         info |= {
             "hypergradient_norm": torch.linalg.vector_norm(estimate.gradient),
             "solver_residual": estimate.relative_residual,
         }
         parameters = self.metric.clamp(parameters)
-        return state._replace(metric=parameters, metric_optimizer=moments), info
+        return state._replace(metric=parameters, metric_moments=moments), info
 
     def estimate(
         self, state: TrainState, batch: Batch, task_batch: Batch

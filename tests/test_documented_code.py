@@ -1,4 +1,4 @@
-"""The Python code that the documentation shows runs, with fewer steps."""
+"""The README's Python code and the example run, with fewer steps."""
 
 import re
 import runpy
@@ -9,10 +9,19 @@ import pytest
 from mbrl_taskmet import TaskMet
 
 ROOT = Path(__file__).parents[1]
-EXAMPLE = ROOT / "examples" / "custom_environment.py"
+EXAMPLE = str(ROOT / "examples" / "custom_environment.py")
+BLOCKS = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.M | re.S)
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="module")
+def hover():
+    """The example's environment, which the README leaves to the reader."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TaskMet, "learn", lambda self, total_timesteps: self)
+        return runpy.run_path(EXAMPLE)["Hover"]
+
+
+@pytest.fixture
 def few_steps(monkeypatch, tmp_path):
     """A thousand updates and one evaluation, wherever the code asks for more."""
     learn = TaskMet.learn
@@ -22,18 +31,12 @@ def few_steps(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
 
 
-def test_the_example_prints_the_weights_of_its_dimensions(capsys):
-    runpy.run_path(str(EXAMPLE))
+def test_the_example_prints_the_weights_of_its_dimensions(few_steps, capsys):
+    runpy.run_path(EXAMPLE)
     names = [line.split()[1] for line in capsys.readouterr().out.splitlines()]
     assert sorted(names) == [*(f"distractor_{i}" for i in range(4)), "height", "speed"]
 
 
-def python_blocks():
-    text = (ROOT / "README.md").read_text()
-    return re.findall(r"^```python\n(.*?)^```", text, flags=re.M | re.S)
-
-
-@pytest.mark.parametrize("number", range(len(python_blocks())))
-def test_a_block_of_the_readme_runs(number):
-    hover = runpy.run_path(str(EXAMPLE))["Hover"]
-    exec(python_blocks()[number], {"Hover": hover})
+@pytest.mark.parametrize("block", BLOCKS, ids=range(len(BLOCKS)))
+def test_a_block_of_the_readme_runs(block, hover, few_steps):
+    exec(block, {"Hover": hover})

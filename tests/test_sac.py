@@ -195,7 +195,7 @@ def test_the_policy_learns_from_the_critic_that_has_just_learned():
     (expected,) = torch.autograd.grad(
         -value(fitted.critic, psi, seen.observations, seen.noise).mean(), psi
     )
-    assert_close(applied_gradient(after.policy_optimizer)[:-1], expected[:-1])
+    assert_close(applied_gradient(after.policy_moments)[:-1], expected[:-1])
     whole, _ = update(state, BATCH, TASK_BATCH)
     assert_close(whole.policy, after.policy)
 

@@ -19,10 +19,10 @@ def test_fresh_state_starts_at_rest_with_a_target_of_its_own():
     assert torch.equal(state.normalizer(BATCH), BATCH)
     assert state.target_critic.data_ptr() != critic.data_ptr()
     for parameters, optimizer in [
-        (state.model, state.model_optimizer),
-        (state.critic, state.critic_optimizer),
-        (state.policy, state.policy_optimizer),
-        (state.metric, state.metric_optimizer),
+        (state.model, state.model_moments),
+        (state.critic, state.critic_moments),
+        (state.policy, state.policy_moments),
+        (state.metric, state.metric_moments),
     ]:
         assert optimizer.first_moment.shape == parameters.shape
         assert not any(part.any() for part in optimizer)

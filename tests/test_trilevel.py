@@ -141,7 +141,7 @@ def test_fit_model_is_adam_on_the_prediction_loss(metric, restarts):
         learning_rate=0.02,
         restarts=restarts,
     )
-    assert_close(after._replace(model=state.model, model_optimizer=state.model_optimizer), state)
+    assert_close(after._replace(model=state.model, model_moments=state.model_moments), state)
 
 
 @whether_optimizer_restarts
@@ -165,9 +165,7 @@ def test_fit_critic_is_adam_on_the_bellman_error_in_the_model(restarts):
         learning_rate=0.02,
         restarts=restarts,
     )
-    assert_close(
-        after._replace(critic=state.critic, critic_optimizer=state.critic_optimizer), state
-    )
+    assert_close(after._replace(critic=state.critic, critic_moments=state.critic_moments), state)
 
 
 def test_without_a_model_the_critic_is_adam_on_the_true_bellman_error():
@@ -249,7 +247,7 @@ def test_omd_steps_along_the_task_gradient_alone(options):
     fitted, _ = update.fit(before, BATCH)
     after, _ = update(before, BATCH, TASK_BATCH)
     expected = ByAutograd(update).task_gradient(fitted, TASK_BATCH)
-    assert_close(applied_gradient(after.model_optimizer), expected)
+    assert_close(applied_gradient(after.model_moments), expected)
     assert_close(after.metric, before.metric)
 
 
@@ -281,7 +279,7 @@ def test_metric_steps_along_the_dense_hypergradient(metric, options, curvature):
         problem, fitted.model[:size], fitted.metric, task_gradient[:size], curvature, 0.5
     )
     tolerance = {"rtol": 1e-6, "atol": 1e-9}
-    assert_close(applied_gradient(after.metric_optimizer), expected, **tolerance)
+    assert_close(applied_gradient(after.metric_moments), expected, **tolerance)
     assert_close(info["hypergradient_norm"], expected.norm(), **tolerance)
     phi = before.metric.clone()
     phi.grad = expected
@@ -290,8 +288,8 @@ def test_metric_steps_along_the_dense_hypergradient(metric, options, curvature):
     assert large.any()
     assert_close(after.metric[large], phi[large], rtol=1e-5, atol=0)
     assert_close(
-        after._replace(metric=None, metric_optimizer=None),
-        fitted._replace(metric=None, metric_optimizer=None),
+        after._replace(metric=None, metric_moments=None),
+        fitted._replace(metric=None, metric_moments=None),
     )
 
 
@@ -366,7 +364,7 @@ def test_one_unrolled_step_in_the_loop_is_the_identity_solve_times_its_learning_
     updates = [small_update(TaskMetUpdate, hypergradient=estimator) for estimator in estimators]
     state = draw_state(updates[0])
     unrolled, implicit = (
-        applied_gradient(update(state, BATCH, TASK_BATCH)[0].metric_optimizer) for update in updates
+        applied_gradient(update(state, BATCH, TASK_BATCH)[0].metric_moments) for update in updates
     )
     assert unrolled.norm() > 1e-4
     assert_close(unrolled, 0.01 * implicit)
@@ -396,5 +394,5 @@ def test_fitting_alone_is_the_whole_update_without_the_task():
     state = draw_state(update)._replace(normalizer=normalizer)
     fitted, _ = update.fit(state, BATCH)
     whole, _ = update(state, BATCH, TASK_BATCH)
-    before = {"metric": state.metric, "metric_optimizer": state.metric_optimizer}
+    before = {"metric": state.metric, "metric_moments": state.metric_moments}
     assert_close(whole._replace(**before), fitted)

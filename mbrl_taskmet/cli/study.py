@@ -30,7 +30,7 @@ REPORTED = Path(studies.__file__).resolve().parent / "results"
 """Where reported results lie."""
 
 REPORTED_SEEDS = range(10)
-"""Tuning takes seeds from 100 up."""
+"""Whose runs may stand among the reported results; tuning takes seeds from 100 up."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,8 @@ class StudyCommand:
     """Folder of the results, `NAME.csv` and `NAME.png`."""
 
     seeds: tuple[int, ...] | None = None
-    """Only these seeds; the study's own if not given. Seeds 0 to 9 are reported; others, as for
-    tuning those from 100 up, take a folder of their own."""
+    """Only these seeds; the study's own if not given. Others than 0 to 9 take a folder of their
+    own."""
 
     variants: tuple[str, ...] | None = None
     """Only these of the study's variants (`--variants '?'` names them)."""

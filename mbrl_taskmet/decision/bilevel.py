@@ -128,7 +128,7 @@ class BilevelTrainer:
         validation = validation or task
         problem = PredictionProblem(self.network, self.metric, inputs, targets)
         phi = self.metric.init(generator, inputs.dtype)
-        optimizer = adam_init(phi)
+        adam, moments = Adam(self.learning_rate), adam_init(phi)
         progress = Progress.start(self.network.init(generator, inputs.dtype))
         for _ in range(self.first_steps):
             progress = self.inner(problem, phi, progress)
@@ -145,7 +145,7 @@ class BilevelTrainer:
                 fitted_under = phi
             if not goes_on:
                 break
-            phi, optimizer = Adam(self.learning_rate).step(phi, gradient, optimizer)
+            phi, moments = adam.step(phi, gradient, moments)
             phi = self.metric.clamp(phi)
         return TaskMetFit(best.parameters, start, fitted_under, best.log)
 

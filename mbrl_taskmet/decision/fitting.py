@@ -49,11 +49,11 @@ class Progress(NamedTuple):
 
     Attributes:
         parameters: θ.
-        optimizer: Adam's state for θ.
+        moments: Adam's, of θ.
     """
 
     parameters: Tensor
-    optimizer: AdamState
+    moments: AdamState
 
     @classmethod
     def start(cls, parameters: Tensor) -> "Progress":
@@ -89,12 +89,12 @@ class AdamFit:
         self, problem: PredictionProblem, metric_parameters: Tensor, progress: Progress
     ) -> Progress:
         """θ ← Adam on L(θ, φ)."""
-        theta, optimizer = progress
+        adam, (theta, moments) = Adam(self.learning_rate), progress
         weigh = problem.metric.at(metric_parameters, problem.inputs)
         for _ in range(self.steps):
             gradient = prediction_gradient(problem, theta, weigh)
-            theta, optimizer = Adam(self.learning_rate).step(theta, gradient, optimizer)
-        return Progress(theta, optimizer)
+            theta, moments = adam.step(theta, gradient, moments)
+        return Progress(theta, moments)
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ class ClosedForm:
                 "The closed form is for models that are linear in their parameters, with fewer "
                 "parameters than data: use AdamFit instead."
             )
-        return Progress(found, progress.optimizer)
+        return Progress(found, progress.moments)
 
 
 @dataclass(frozen=True)
@@ -172,7 +172,7 @@ class Descent:
             validate: of θ, the loss to choose by.
             start: θ.
         """
-        theta, optimizer = Progress.start(start)
+        adam, (theta, moments) = Adam(self.learning_rate), Progress.start(start)
         best = Best(self.patience)
         for step in range(self.steps + 1):
             value, gradient = loss_gradient(network, theta, inputs, loss)
@@ -180,7 +180,7 @@ class Descent:
                 row = {"step": step, "loss": value.item(), "validation_loss": validate(theta)}
                 if not best.goes_on(theta, row["validation_loss"], row):
                     break
-            theta, optimizer = Adam(self.learning_rate).step(theta, gradient, optimizer)
+            theta, moments = adam.step(theta, gradient, moments)
         return Fit(best.parameters, best.log)
 
 

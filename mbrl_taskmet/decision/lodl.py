@@ -129,10 +129,10 @@ class LODL:
             return mse_loss((errors * _apply(form, raw, errors)).sum(-1), regrets)
 
         raw = form.identity().to(errors.dtype).repeat(len(errors), 1)
-        optimizer = adam_init(raw)
+        adam, moments = Adam(self.fit_learning_rate), adam_init(raw)
         for _ in range(self.fit_steps):
             gradient = torch.func.grad(misfit)(raw)
-            raw, optimizer = Adam(self.fit_learning_rate).step(raw, gradient, optimizer)
+            raw, moments = adam.step(raw, gradient, moments)
         return raw
 
 

@@ -249,16 +249,8 @@ def rate_of(agent, level):
         ("gamma", 0.5, lambda agent: agent.learner.update.gamma),
         ("tau", 0.5, lambda agent: agent.learner.update.tau),
         ("learning_rate", 0.5, lambda agent: rate_of(agent, "critic")),
-        (
-            "model_learning_rate",
-            0.5,
-            lambda agent: agent.learner.update.model_optimizer.learning_rate,
-        ),
-        (
-            "metric_learning_rate",
-            0.5,
-            lambda agent: agent.learner.update.metric_optimizer.learning_rate,
-        ),
+        ("model_learning_rate", 0.5, lambda agent: rate_of(agent, "model")),
+        ("metric_learning_rate", 0.5, lambda agent: rate_of(agent, "metric")),
         ("temperature", 0.5, lambda agent: agent.learner.update.critic.temperature),
         ("temperature", 0.5, lambda agent: agent.policy.critic.temperature),
         ("exploration_epsilon", 0.5, lambda agent: agent.policy.exploration_epsilon),

@@ -45,12 +45,12 @@ def test_the_metric_is_frozen_until_its_warmup_is_over(make_agent):
     agent.learn(agent.learning_starts + 40)
     assert agent._n_updates == 40
     assert torch.equal(agent.learner.state.metric, first)
-    assert agent.learner.state.metric_optimizer.steps == 0
-    assert agent.learner.state.model_optimizer.steps == 40
+    assert agent.learner.state.metric_moments.steps == 0
+    assert agent.learner.state.model_moments.steps == 40
     assert "hypergradient_norm" not in agent.last_info
     agent.learn(1, reset_num_timesteps=False)
     assert (agent.learner.state.metric != first).all()
-    assert agent.learner.state.metric_optimizer.steps == 1
+    assert agent.learner.state.metric_moments.steps == 1
     assert agent.last_info["hypergradient_norm"] > 0
 
 
@@ -125,7 +125,7 @@ def test_a_metric_that_shuts_a_dimension_out_is_not_fitted_there(make_agent):
     light[5] = -30.0
     agent.learner.state = agent.learner.state._replace(metric=light)
     agent.learn(60)
-    moments = agent.learner.state.model_optimizer.first_moment
+    moments = agent.learner.state.model_moments.first_moment
     (*_, last), _ = (
         network.matrices(parameters)
         for network, parameters in zip(
@@ -211,7 +211,7 @@ def test_a_dimension_that_begins_to_move_does_not_take_learning_with_it(agent_cl
     assert state.normalizer.scale[-1] > 1e5
     moved = agent.replay_buffer._rows[101:145, 0, 2]
     assert (moved * state.normalizer.scale[-1]).abs().median() > 1e4
-    for optimizer in (state.model_optimizer, state.critic_optimizer):
+    for optimizer in (state.model_moments, state.critic_moments):
         assert optimizer.second_moment.max() < 10
 
 

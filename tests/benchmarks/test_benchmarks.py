@@ -74,7 +74,7 @@ def test_the_lean_reference_has_the_published_agents_hypergradient(case):
     after, _ = case.update.learn_from_task(case.state, case.batch, case.batch)
     # Ten iterations on the normal equations of an indefinite Hessian amplify rounding.
     torch.testing.assert_close(
-        applied_gradient(after.metric_optimizer),
+        applied_gradient(after.metric_moments),
         reference.hypergradient(case.batch),
         rtol=1e-4,
         atol=1e-9,

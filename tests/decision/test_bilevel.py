@@ -114,7 +114,7 @@ def test_the_task_gradient_is_taken_on_the_tasks_own_rows(metric):
         return use.loss(network(theta, use.inputs))
 
     phi = metric.init(generator(), torch.float64)
-    optimizer = adam_init(phi)
+    moments = adam_init(phi)
     for row in found.log:
         gradient = slopes(lambda phi: after_training(phi, task), phi)
         expected = {
@@ -123,7 +123,7 @@ def test_the_task_gradient_is_taken_on_the_tasks_own_rows(metric):
             "hypergradient": gradient.norm().item(),
         }
         assert {name: row[name] for name in expected} == pytest.approx(expected, rel=1e-5)
-        phi, optimizer = Adam(trainer.learning_rate).step(phi, gradient, optimizer)
+        phi, moments = Adam(trainer.learning_rate).step(phi, gradient, moments)
 
 
 def test_gradient_of_a_loss_of_predictions_is_that_by_autograd():
@@ -234,10 +234,10 @@ def test_the_first_fits_are_under_the_identity(first_steps):
         return (network(theta, problem.inputs) - problem.targets).square().sum(-1).mean()
 
     theta = network.init(generator(), torch.float64)
-    optimizer = adam_init(theta)
+    moments = adam_init(theta)
     for _ in range(5 * first_steps):
         gradient = torch.func.grad(squared_errors)(theta)
-        theta, optimizer = Adam(AdamFit().learning_rate).step(theta, gradient, optimizer)
+        theta, moments = Adam(AdamFit().learning_rate).step(theta, gradient, moments)
     assert_close(found.start, theta)
 
 

@@ -78,4 +78,4 @@ def test_a_gain_is_what_the_metric_would_step_along(agent):
     seen = update.look_at(agent.learner.state, batch)
     with torch.no_grad():
         after, _ = update.learn_from_task(agent.learner.state, seen, seen)
-    np.testing.assert_allclose(gain, -10 * after.metric_optimizer.first_moment, rtol=1e-4)
+    np.testing.assert_allclose(gain, -10 * after.metric_moments.first_moment, rtol=1e-4)

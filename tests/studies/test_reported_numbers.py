@@ -1,4 +1,4 @@
-"""What README.md and docs/results.md say of the studies is what their results say."""
+"""Tables of README.md and docs/ say what the results say, and name all that has run."""
 
 import re
 from pathlib import Path
@@ -8,10 +8,19 @@ import pytest
 
 from mbrl_taskmet.studies import STUDIES
 from mbrl_taskmet.studies.figures import curves
+from mbrl_taskmet.studies.paper import NUMBERS, PAPER_RETURNS
 from mbrl_taskmet.studies.statistics import summarize
 
 ROOT = Path(__file__).parents[2]
-NOT_RUN = "–"
+RESULTS = ROOT / "studies" / "results"
+NONE = "–"
+"""Where something has not run, or is not there to report."""
+
+PAPER = {
+    (agent, str(number)): returns
+    for agent, reported in PAPER_RETURNS.items()
+    for number, returns in zip(NUMBERS, reported, strict=True)
+}
 
 
 def tables_under(document, heading):
@@ -28,25 +37,40 @@ def tables_under(document, heading):
     ]
 
 
-@pytest.fixture(scope="module")
-def results():
-    """The runs of a study by panel and variant, those of a number of seeds at least."""
-
-    def read(name, *, seeds=5):
-        study = STUDIES[name]
-        groups = curves(study, study.read(ROOT / "studies" / "results" / f"{name}.csv"))
-        return {(g.panel, g.variant): g for g in groups if len(g.returns) >= seeds}
-
-    return read
+def filled(lines, column):
+    """The lines, with an empty cell of a column as the one above it."""
+    value = ""
+    for line in lines:
+        value = line[column] or value
+        yield [*line[:column], value, *line[column + 1 :]]
 
 
-def signed(number):
-    return f"{number:,.0f}".replace("-", "−")
+def results(name, *, seeds=5):
+    """The runs of a study by panel and variant, where there are as many seeds or more."""
+    study = STUDIES[name]
+    groups = curves(study, study.read(RESULTS / f"{name}.csv"))
+    return {(g.panel, g.variant): g for g in groups if len(g.returns) >= seeds}
 
 
 def interval(values):
-    iqm, low, high = map(signed, summarize(values))
-    return f"{iqm} [{low}, {high}]"
+    numbers = (f"{number:,.0f}".replace("-", "−") for number in summarize(values))
+    return "{} [{}, {}]".format(*numbers)
+
+
+def two_digits(values):
+    return f"{summarize(values).iqm:.2g}"
+
+
+def each(values, form="{:.0f}"):
+    return ", ".join(map(form.format, values))
+
+
+def mean_and_error(values):
+    return f"{values.mean():.0f} ± {values.std(ddof=1) / np.sqrt(len(values)):.0f}"
+
+
+def as_reported(agent, number):
+    return "{:.0f} ± {:.0f}".format(*PAPER[agent, number]) if (agent, number) in PAPER else NONE
 
 
 def worst_seed(group):
@@ -57,21 +81,9 @@ def worst_auc(group):
     return f"{group.aucs[:, -1].min():.3f}"
 
 
-def mean_and_error(values):
-    return f"{values.mean():.0f} ± {values.std(ddof=1) / np.sqrt(len(values)):.0f}"
-
-
-def two_digits(values):
-    return f"{summarize(values).iqm:.2g}"
-
-
-def said(cell):
-    """A cell without the paper's numbers, which stand in brackets behind ours."""
-    return re.sub(r" \[[\d.]+ ± [\d.]+\]$", "", cell)
-
-
-def test_readme_has_the_returns_among_independent_noise(results):
+def test_readme_has_the_returns_among_independent_noise():
     header, *lines = tables_under("README.md", "Distractors that are independent noise")[0]
+    groups = results("distractors")
     variants = {
         "TaskMet": "taskmet",
         "TaskMet as published": "taskmet_published",
@@ -82,45 +94,62 @@ def test_readme_has_the_returns_among_independent_noise(results):
         "DQN, raw": "dqn",
         "DQN, normalised": "dqn_normalized",
     }
-    groups = results("distractors")
+    assert {line[0] for line in lines} == {number for number, _ in groups}
+    assert {*variants.values(), "taskmet_constant_rate"} == {variant for _, variant in groups}
     for line in lines:
         cells = dict(zip(header, line, strict=True))
         number = cells["distractors"]
         for name, variant in variants.items():
             group = groups.get((number, variant))
-            assert cells[name] == (interval(group.final) if group else NOT_RUN), (number, name)
+            assert cells[name] == (interval(group.final) if group else NONE), (number, name)
         ours = groups[number, "taskmet"]
         assert cells["worst seed"] == worst_seed(ours)
-        assert cells["ranking AUC"] == (worst_auc(ours) if int(number) else NOT_RUN)
+        assert cells["ranking AUC"] == (worst_auc(ours) if int(number) else NONE)
+        reported = [PAPER[agent, number][0] for agent in PAPER_RETURNS if (agent, number) in PAPER]
+        assert cells["the paper's TaskMet, OMD, MLE"] == (each(reported) or NONE)
 
 
-def test_readme_has_the_returns_with_the_papers_settings(results):
+def test_readme_has_the_returns_with_the_papers_settings():
     header, *lines = tables_under("README.md", "Distractors that are independent noise")[1]
-    variants = {"TaskMet as published": "taskmet", "OMD": "omd", "MLE": "mle"}
     groups = results("published")
-    for line in lines:
-        cells = dict(zip(header, line, strict=True))
-        for name, variant in variants.items():
-            final = groups[cells["distractors"], variant].final
-            assert said(cells[name]) == mean_and_error(final), (cells["distractors"], name)
+    assert [line[0] for line in lines] == list(dict.fromkeys(number for number, _ in groups))
+    for number, *cells in lines:
+        for name, cell in zip(header[1:], cells, strict=True):
+            agent = name.split()[0].lower()
+            final = groups[number, agent].final
+            assert cell == f"{mean_and_error(final)} [{as_reported(agent, number)}]", (number, name)
 
 
-def test_readme_has_the_returns_among_predictable_distractors(results):
+def test_results_have_the_returns_with_the_papers_settings():
+    _, *lines = tables_under("docs/results.md", "With the paper's settings")[0]
+    groups = results("published")
+    assert len(lines) == len(groups)
+    for name, number, *cells in filled(lines, 0):
+        variant = name.strip("`")
+        group = groups[number, variant]
+        assert cells == [
+            each(group.final),
+            mean_and_error(group.final),
+            interval(group.final),
+            as_reported(variant, number),
+            each(group.aucs[:, -1], "{:.2f}") if variant.startswith("taskmet") else NONE,
+        ], (variant, number)
+
+
+def test_readme_has_the_returns_among_predictable_distractors():
     (header, *lines), *_ = tables_under("README.md", "Distractors that can be predicted")
     number = header[0].split()[0]
-    groups = results("kinds")
-    kind = ""
-    for line in lines:
-        kind = line[0].strip("`") or kind
-        agent = line[1].lower()
-        group = groups[f"{kind}, {number}", agent]
-        ranks = agent not in ("mle", "dqn")
-        assert line[2:] == [
+    groups = {key: group for key, group in results("kinds").items() if key[0].endswith(number)}
+    assert len(lines) == len(groups) - 1  # but for `taskmet_constant_rate`
+    for kind, name, *cells in filled(lines, 0):
+        agent = name.lower()
+        group = groups["{}, {}".format(kind.strip("`"), number), agent]
+        assert cells == [
             interval(group.final),
             worst_seed(group),
             interval(group.area),
-            worst_auc(group) if ranks else NOT_RUN,
-        ], (kind, agent)
+            NONE if agent in ("mle", "dqn") else worst_auc(group),
+        ], (kind, name)
 
 
 CAPACITY = {
@@ -135,68 +164,78 @@ CAPACITY = {
 }
 
 
-def test_readme_has_the_returns_of_small_models(results):
+def test_readme_has_the_returns_of_small_models():
     header, *lines = tables_under("README.md", "Models of little capacity")[0]
     groups = results("capacity")
-    for line in lines:
-        agent = CAPACITY[line[0].removeprefix("… ")]
+    names = [line[0].removeprefix("… ") for line in lines]
+    assert names == ["TaskMet", "without the hypergradient", "OMD", "VEP", "MLE"]
+    for name, line in zip(names, lines, strict=True):
         for column, cell in zip(header[1:4], line[1:4], strict=True):
             width = column.split()[0]
-            group = groups.get((f"{width}-{width}", f"{agent}-{width}"))
-            expected = (
-                f"{summarize(group.final).iqm:.0f} ({two_digits(group.final_error)})"
-                if group
-                else NOT_RUN
-            )
-            assert cell == expected, (agent, width)
+            group = groups.get((f"{width}-{width}", f"{CAPACITY[name]}-{width}"))
+            if group is None:
+                assert cell == NONE, (name, width)
+            else:
+                iqm = summarize(group.final).iqm
+                assert cell == f"{iqm:.0f} ({two_digits(group.final_error)})", (name, width)
 
 
-def test_results_have_the_returns_of_small_models(results):
+def test_results_have_the_returns_of_small_models():
     header, *lines = tables_under("docs/results.md", "Models of little capacity")[0]
     groups = results("capacity")
-    agent = ""
-    for line in lines:
-        of_error = line[0] == "… error"
-        agent = agent if of_error else CAPACITY[line[0]]
-        for column, cell in zip(header[1:], line[1:], strict=True):
+    assert [line[0] for line in lines] == [n for name in CAPACITY for n in (name, "… error")]
+    for name, of_returns, of_errors in zip(CAPACITY, lines[::2], lines[1::2], strict=True):
+        for column, of_return, of_error in zip(
+            header[1:], of_returns[1:], of_errors[1:], strict=True
+        ):
             width = column.split()[0]
-            group = groups.get((f"{width}-{width}", f"{agent}-{width}"))
+            group = groups.pop((f"{width}-{width}", f"{CAPACITY[name]}-{width}"), None)
             if group is None:
-                assert cell == NOT_RUN, (agent, width)
+                assert of_return == of_error == NONE, (name, width)
             else:
-                expected = two_digits(group.final_error) if of_error else interval(group.final)
-                assert cell == expected, (agent, width)
+                assert of_return == interval(group.final), (name, width)
+                assert of_error == two_digits(group.final_error), (name, width)
+    assert not groups
 
 
-def test_results_have_what_each_ingredient_adds(results):
+def test_results_have_what_each_ingredient_adds():
     _, *lines = tables_under("docs/results.md", "What each ingredient adds")[0]
     groups = results("ablation")
-    assert len(lines) == len({variant for _, variant in groups})
-    for variant, *cells in lines:
-        name = "taskmet" if variant == "as shipped" else variant
-        group = groups["autoregressive, 128", name]
+    names = {
+        "as shipped": "taskmet",
+        "the paper's critic rate, 3e-4": "the paper's critic rate",
+        "the whole error, not the model's part": "whole error",
+        "no bound on the weights": "no bound on weights",
+        "one batch for both losses": "one batch for both",
+        "usual weights on the inputs": "input scale 1",
+        "a constant critic's rate": "constant rate",
+        "no warm-up of the metric": "no warm-up",
+    }
+    for name, *cells in lines:
+        group = groups.pop(("autoregressive, 128", names.get(name, name)))
         expected = [interval(group.final), worst_seed(group), interval(group.area)]
-        assert cells == [*expected, worst_auc(group)], variant
+        assert cells == [*expected, worst_auc(group)], name
+    assert not groups
 
 
-def test_results_have_the_returns_with_the_papers_settings(results):
-    _, *lines = tables_under("docs/results.md", "With the paper's settings")[0]
-    groups = results("published")
-    assert len(lines) == len(groups)
-    variant = ""
-    for name, number, each, mean, iqm, _, aucs in lines:
-        variant = name.strip("`") or variant
-        group = groups[number, variant]
-        assert each == ", ".join(f"{value:.0f}" for value in group.final)
-        assert (mean, iqm) == (mean_and_error(group.final), interval(group.final))
-        assert aucs == (
-            ", ".join(f"{auc:.2f}" for auc in group.aucs[:, -1])
-            if variant.startswith("taskmet")
-            else NOT_RUN
-        )
+@pytest.mark.parametrize(("place", "study"), [(0, "oracles"), (1, "published_oracles")])
+def test_results_have_the_returns_under_oracles(place, study):
+    _, *lines = tables_under("docs/results.md", "Which level is the bottleneck?")[place]
+    groups = results(study, seeds=1)
+    names = {
+        "nothing (MLE)": "nothing (MLE)",
+        "nothing (TaskMet, constant rate)": "taskmet",
+        "metric and gates": "true metric and gates",
+    }
+    for name, area, final in lines:
+        group = groups.pop(("128", names.get(name) or re.sub("^(a|the) ", "", name)))
+        many = len(group.final) >= 5
+        assert area == (interval(group.area) if many else each(group.area)), name
+        assert final == each(group.final), name
+    assert not groups
 
 
-def test_readme_has_the_returns_of_continuous_actions(results):
+def test_readme_has_the_returns_of_continuous_actions():
     (header, *lines), *_ = tables_under("README.md", "Continuous actions")
     variants = {
         "TaskMet": "taskmet",
@@ -210,6 +249,7 @@ def test_readme_has_the_returns_of_continuous_actions(results):
         "OMD": "omd",
     }
     groups = results("continuous")
+    assert [line[0] for line in lines] == list(variants)
     for name, *cells in lines:
         number = 0 if name.endswith("no distractors") else 64
         for column, cell in zip(header[1:], cells, strict=True):
@@ -222,7 +262,6 @@ def test_readme_has_the_returns_of_continuous_actions(results):
 def test_decisions_have_what_each_estimator_of_the_hypergradient_says():
     heading = "No single estimate of the hypergradient ranks the dimensions"
     _, *lines = tables_under("docs/decisions.md", heading)[0]
-    study = STUDIES["hypergradient"]
     names = {
         "same batch for both": "same batch",
         "the whole error": "whole error",
@@ -231,12 +270,16 @@ def test_decisions_have_what_each_estimator_of_the_hypergradient_says():
         "Neumann series, 10 terms": "Neumann series",
         "the critic's curvature solved for": "critic solved",
     }
-    rows = study.read(ROOT / "studies" / "results" / "hypergradient.csv")
-    for estimator, *cells in lines:
-        name = names.get(estimator, estimator)
-        found = [row for row in rows if (row["agent"], row["estimator"]) == ("mle", name)]
-        measures = ["ranking_auc", "single_ranking_auc", "cosine"]
-        measures += [f"snr_real_{i}" for i in range(4)]
+    rows = [
+        row
+        for row in STUDIES["hypergradient"].read(RESULTS / "hypergradient.csv")
+        if row["agent"] == "mle"
+    ]
+    estimators = [names.get(line[0], line[0]) for line in lines]
+    assert sorted(estimators) == sorted({row["estimator"] for row in rows})
+    measures = ["ranking_auc", "single_ranking_auc", "cosine", *(f"snr_real_{i}" for i in range(4))]
+    for estimator, (_, *cells) in zip(estimators, lines, strict=True):
+        found = [row for row in rows if row["estimator"] == estimator]
         means = [np.mean([float(row[measure]) for row in found]) for measure in measures]
         written = [f"{mean:.2f}".replace("-0.00", "0.00").replace("-", "−") for mean in means]
         assert cells == [*written[:3], ", ".join(written[3:])], estimator

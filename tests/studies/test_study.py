@@ -514,7 +514,8 @@ def test_told_agents_know_the_real_dimensions_and_no_others(name):
         k, known = run.environment.num_distractors, run.hyperparameters.relevance
         assert run.hyperparameters.normalize_observations == (name == "oracles")
         given = known if isinstance(known, Given) else known.relevance
-        closed = 0.01 if variant == "true metric" else 0.0
+        # The prior of a metric is the square of its gates.
+        closed = {"true metric": 0.01, "true metric, 30 to 1": 30**-0.5}.get(variant, 0.0)
         assert given.given == (1.0,) * 4 + (closed,) * k
         mask = run.environment.make(1, 0).get_attr("distractor_mask")[0]
         assert [gate < 1 for gate in given.given] == list(mask)
