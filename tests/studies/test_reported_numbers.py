@@ -136,11 +136,13 @@ def test_results_have_the_returns_with_the_papers_settings():
         ], (variant, number)
 
 
-def test_readme_has_the_returns_among_predictable_distractors():
-    (header, *lines), *_ = tables_under("README.md", "Distractors that can be predicted")
+@pytest.mark.parametrize(("document", "besides"), [("README.md", 1), ("docs/results.md", 0)])
+def test_returns_among_predictable_distractors(document, besides):
+    """But for `taskmet_constant_rate`, among 128 distractors."""
+    (header, *lines), *_ = tables_under(document, "Distractors that can be predicted")
     number = header[0].split()[0]
     groups = {key: group for key, group in results("kinds").items() if key[0].endswith(number)}
-    assert len(lines) == len(groups) - 1  # but for `taskmet_constant_rate`
+    assert len(lines) == len(groups) - besides
     for kind, name, *cells in filled(lines, 0):
         agent = name.lower()
         group = groups["{}, {}".format(kind.strip("`"), number), agent]
