@@ -211,8 +211,8 @@ def test_a_dimension_that_begins_to_move_does_not_take_learning_with_it(agent_cl
     assert state.normalizer.scale[-1] > 1e5
     moved = agent.replay_buffer._rows[101:145, 0, 2]
     assert (moved * state.normalizer.scale[-1]).abs().median() > 1e4
-    for optimizer in (state.model_moments, state.critic_moments):
-        assert optimizer.second_moment.max() < 10
+    for moments in (state.model_moments, state.critic_moments):
+        assert moments.second_moment.max() < 10
 
 
 def test_normalisation_can_be_left_out(agent_class, make_agent):

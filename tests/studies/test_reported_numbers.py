@@ -8,7 +8,6 @@ import pytest
 
 from mbrl_taskmet.studies import STUDIES
 from mbrl_taskmet.studies.figures import curves
-from mbrl_taskmet.studies.paper import NUMBERS, PAPER_RETURNS
 from mbrl_taskmet.studies.statistics import summarize
 
 ROOT = Path(__file__).parents[2]
@@ -16,11 +15,8 @@ RESULTS = ROOT / "studies" / "results"
 NONE = "–"
 """Where something has not run, or is not there to report."""
 
-PAPER = {
-    (agent, str(number)): returns
-    for agent, reported in PAPER_RETURNS.items()
-    for number, returns in zip(NUMBERS, reported, strict=True)
-}
+PAPER = STUDIES["published"].published
+"""Mean return and its standard error, by agent and number of distractors."""
 
 
 def tables_under(document, heading):
@@ -70,7 +66,8 @@ def mean_and_error(values):
 
 
 def as_reported(agent, number):
-    return "{:.0f} ± {:.0f}".format(*PAPER[agent, number]) if (agent, number) in PAPER else NONE
+    reported = PAPER.get(agent, {}).get(int(number))
+    return NONE if reported is None else "{:.0f} ± {:.0f}".format(*reported)
 
 
 def worst_seed(group):
@@ -79,6 +76,12 @@ def worst_seed(group):
 
 def worst_auc(group):
     return f"{group.aucs[:, -1].min():.3f}"
+
+
+def summary(group, *, ranks=True):
+    """Final return, worst seed, area under the curve and ranking, a cell each."""
+    auc = worst_auc(group) if ranks else NONE
+    return [interval(group.final), worst_seed(group), interval(group.area), auc]
 
 
 def test_readme_has_the_returns_among_independent_noise():
@@ -105,7 +108,7 @@ def test_readme_has_the_returns_among_independent_noise():
         ours = groups[number, "taskmet"]
         assert cells["worst seed"] == worst_seed(ours)
         assert cells["ranking AUC"] == (worst_auc(ours) if int(number) else NONE)
-        reported = [PAPER[agent, number][0] for agent in PAPER_RETURNS if (agent, number) in PAPER]
+        reported = [returns[int(number)][0] for returns in PAPER.values() if int(number) in returns]
         assert cells["the paper's TaskMet, OMD, MLE"] == (each(reported) or NONE)
 
 
@@ -146,12 +149,7 @@ def test_returns_among_predictable_distractors(document, besides):
     for kind, name, *cells in filled(lines, 0):
         agent = name.lower()
         group = groups["{}, {}".format(kind.strip("`"), number), agent]
-        assert cells == [
-            interval(group.final),
-            worst_seed(group),
-            interval(group.area),
-            NONE if agent in ("mle", "dqn") else worst_auc(group),
-        ], (kind, name)
+        assert cells == summary(group, ranks=agent not in ("mle", "dqn")), (kind, name)
 
 
 CAPACITY = {
@@ -166,6 +164,12 @@ CAPACITY = {
 }
 
 
+def of_width(column, name):
+    """Panel and variant of a column such as "2 units" and a row."""
+    width = column.split()[0]
+    return f"{width}-{width}", f"{CAPACITY[name]}-{width}"
+
+
 def test_readme_has_the_returns_of_small_models():
     header, *lines = tables_under("README.md", "Models of little capacity")[0]
     groups = results("capacity")
@@ -173,13 +177,12 @@ def test_readme_has_the_returns_of_small_models():
     assert names == ["TaskMet", "without the hypergradient", "OMD", "VEP", "MLE"]
     for name, line in zip(names, lines, strict=True):
         for column, cell in zip(header[1:4], line[1:4], strict=True):
-            width = column.split()[0]
-            group = groups.get((f"{width}-{width}", f"{CAPACITY[name]}-{width}"))
+            group = groups.get(of_width(column, name))
             if group is None:
-                assert cell == NONE, (name, width)
+                assert cell == NONE, (name, column)
             else:
                 iqm = summarize(group.final).iqm
-                assert cell == f"{iqm:.0f} ({two_digits(group.final_error)})", (name, width)
+                assert cell == f"{iqm:.0f} ({two_digits(group.final_error)})", (name, column)
 
 
 def test_results_have_the_returns_of_small_models():
@@ -187,16 +190,13 @@ def test_results_have_the_returns_of_small_models():
     groups = results("capacity")
     assert [line[0] for line in lines] == [n for name in CAPACITY for n in (name, "… error")]
     for name, of_returns, of_errors in zip(CAPACITY, lines[::2], lines[1::2], strict=True):
-        for column, of_return, of_error in zip(
-            header[1:], of_returns[1:], of_errors[1:], strict=True
-        ):
-            width = column.split()[0]
-            group = groups.pop((f"{width}-{width}", f"{CAPACITY[name]}-{width}"), None)
+        for column, *cells in zip(header[1:], of_returns[1:], of_errors[1:], strict=True):
+            group = groups.pop(of_width(column, name), None)
             if group is None:
-                assert of_return == of_error == NONE, (name, width)
+                assert cells == [NONE, NONE], (name, column)
             else:
-                assert of_return == interval(group.final), (name, width)
-                assert of_error == two_digits(group.final_error), (name, width)
+                expected = [interval(group.final), two_digits(group.final_error)]
+                assert cells == expected, (name, column)
     assert not groups
 
 
@@ -215,8 +215,7 @@ def test_results_have_what_each_ingredient_adds():
     }
     for name, *cells in lines:
         group = groups.pop(("autoregressive, 128", names.get(name, name)))
-        expected = [interval(group.final), worst_seed(group), interval(group.area)]
-        assert cells == [*expected, worst_auc(group)], name
+        assert cells == summary(group), name
     assert not groups
 
 
