@@ -5,6 +5,7 @@ import math
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
@@ -13,7 +14,7 @@ from stable_baselines3.common.vec_env import VecNormalize
 
 from mbrl_taskmet.agents import DivergenceError, MLEConfig, TaskMetConfig
 from mbrl_taskmet.cli.main import main
-from mbrl_taskmet.cli.study import REPORTED, StudyCommand
+from mbrl_taskmet.cli.study import StudyCommand
 from mbrl_taskmet.relevance import Given
 from mbrl_taskmet.runs import baselines
 from mbrl_taskmet.runs.baselines import BASELINES, BaselineRun, dqn_normalized, sac_matched
@@ -26,6 +27,8 @@ from mbrl_taskmet.studies.figures import curves, draw_intervals, summary_table
 from mbrl_taskmet.studies.first_light import FIRST_LIGHT
 from mbrl_taskmet.studies.statistics import Summary
 from mbrl_taskmet.studies.study import Study
+
+RESULTS = Path(__file__).parents[2] / "studies" / "results"
 
 SMALL = {"learning_starts": 50, "batch_size": 8, "critic_hidden": (4,), "model_hidden": (4,)}
 TINY = replace(
@@ -64,8 +67,11 @@ def test_every_study_runs_each_variant_environment_and_seed_once():
         assert len(keys) == len(study.variants) * len(study.environments) * len(study.seeds)
 
 
-def test_reported_seeds_are_not_tuning_seeds():
-    assert all(max(study.seeds) < 10 for study in STUDIES.values())
+@pytest.mark.parametrize("name", STUDIES)
+def test_reported_seeds_are_not_tuning_seeds(name):
+    study = STUDIES[name]
+    assert max(study.seeds) < 10
+    assert {int(row["seed"]) for row in study.read(RESULTS / f"{name}.csv")} <= set(range(10))
 
 
 def test_what_the_results_hold_is_not_missing():
@@ -596,7 +602,9 @@ def test_an_unknown_study_is_refused_with_the_nearest_name(capsys):
     assert "Did you mean 'first_light'?" in capsys.readouterr().err
 
 
-def test_tuning_seeds_do_not_get_among_reported_results(capsys):
+def test_tuning_seeds_do_not_get_among_reported_results(capsys, tmp_path, monkeypatch):
+    """In a copy of the repository too, whichever the package was installed from."""
+    monkeypatch.chdir(tmp_path)
     assert main(["study", "first_light", "--seeds", "0", "100"]) == 2
     assert "Only seeds 0 to 9 are reported" in capsys.readouterr().err
 
@@ -605,7 +613,7 @@ def test_tuning_seeds_are_refused_among_reported_results_from_wherever(
     capsys, tmp_path, monkeypatch
 ):
     reported = tmp_path / "link"
-    reported.symlink_to(REPORTED)
+    reported.symlink_to(RESULTS)
     monkeypatch.chdir(tmp_path)
     assert main(["study", "first_light", "--seeds", "100", "--results", str(reported)]) == 2
     assert "Only seeds 0 to 9 are reported" in capsys.readouterr().err
