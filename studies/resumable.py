@@ -1,6 +1,7 @@
 """A comparison that is done run by run, on any machine that has the file of its results."""
 
 import csv
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -163,6 +164,8 @@ class ResumableStudy(ABC, Generic[JobT]):
                 writer = csv.DictWriter(file, self.columns)
                 writer.writeheader()
                 writer.writerows(kept + added)
+                file.flush()
+                os.fsync(file.fileno())  # or a power cut could leave an empty file in its place
             whole.replace(path)
 
     def _all_rows(self, path: Path) -> list[Row]:

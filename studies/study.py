@@ -178,7 +178,8 @@ class Study(ResumableStudy[Run]):
         nothing, and what remains of the variant would look better than it is.
         """
         record = RunFolder(folder)
-        evaluations = record.read_evaluations() if record.evaluations.exists() else []
+        found = record.read_evaluations() if record.evaluations.exists() else []
+        evaluations = list(filter(self.belongs, found))
         if not evaluations:
             return []
         reached = evaluations[-1]["timesteps"]

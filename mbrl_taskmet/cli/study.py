@@ -12,13 +12,14 @@ from rich.console import Console
 
 from mbrl_taskmet.agents import DivergenceError
 from mbrl_taskmet.cli.options import check_choices, check_positive, check_seeds
-from mbrl_taskmet.reason import with_type
+from mbrl_taskmet.reason import reason, with_type
 from mbrl_taskmet.runs.cluster import ray_cluster
 from mbrl_taskmet.runs.executors import Executor, local_processes
 from mbrl_taskmet.runs.parallel import train_all
 from mbrl_taskmet.runs.training import Job
 from mbrl_taskmet.studies import STUDIES, AnyStudy
 from mbrl_taskmet.studies.decision import DecisionStudy
+from mbrl_taskmet.studies.resumable import Row
 from mbrl_taskmet.studies.study import Study
 from mbrl_taskmet.suggestion import did_you_mean
 
@@ -100,7 +101,7 @@ class StudyCommand:
         rows = whole.read(path)
         if rows:
             console.print(whole.show(rows))
-            whole.picture(rows, path.with_suffix(".png"))
+            self._draw(whole, rows, path.with_suffix(".png"))
             left = len(whole.missing(rows))
             if left:
                 console.print(f"{left} of the study's {len(list(whole.runs()))} runs are missing.")
@@ -110,6 +111,15 @@ class StudyCommand:
                 "choose another folder with --results."
             )
         return 0 if complete else 1
+
+    def _draw(self, study: AnyStudy, rows: Sequence[Row], path: Path) -> None:
+        try:
+            study.picture(rows, path)
+        except OSError as error:
+            raise ValueError(
+                f"The picture {path} cannot be written ({reason(error)}), the results are kept: "
+                "make room for it, and add --figure to draw it."
+            ) from error
 
     def _train(
         self, study: AnyStudy, missing: Sequence[tuple[str, Any]], path: Path, console: Console

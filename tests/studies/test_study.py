@@ -71,7 +71,11 @@ def test_every_study_runs_each_variant_environment_and_seed_once():
 def test_reported_seeds_are_not_tuning_seeds(name):
     study = STUDIES[name]
     assert max(study.seeds) < 10
-    assert {int(row["seed"]) for row in study.read(RESULTS / f"{name}.csv")} <= set(range(10))
+    seeds = [column for column in study.columns if column in ("seed", "dataset_seed", "model_seed")]
+    rows = study.read(RESULTS / f"{name}.csv")
+    assert {int(row[seed]) for row in rows for seed in seeds} <= set(range(10))
+    assert seeds
+    assert rows
 
 
 def test_what_the_results_hold_is_not_missing():
@@ -428,7 +432,9 @@ def test_a_run_that_its_environment_stopped_leaves_nothing(monkeypatch, tmp_path
         for folder, error in failures.items():
             folder.mkdir()
             RunFolder(folder).evaluations.write_text(
-                "timesteps,episode_return,real_over_distractor_ratio,real_on_top\n60,9.0,1.0,0\n"
+                "timesteps,episode_return,real_over_distractor_ratio,real_on_top\n"
+                "60,9.0,1.0,0\n"
+                "64,8.0,1.0,0\n"  # which is none of the study's
             )
             on_failed(folder, runs[folder], error)
         return failures
@@ -437,7 +443,16 @@ def test_a_run_that_its_environment_stopped_leaves_nothing(monkeypatch, tmp_path
     monkeypatch.setitem(STUDIES, "tiny", TINY)
     status = main(["study", "tiny", "--results", str(tmp_path), "--variants", "mle"])
     assert status == (0 if kept else 1)
-    assert len(TINY.read(tmp_path / "tiny.csv")) == kept
+    assert [row["episode_return"] for row in TINY.read(tmp_path / "tiny.csv")] == kept * ["9.0"]
+
+
+def test_results_outlast_a_picture_that_cannot_be_drawn(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(STUDIES, "tiny", TINY)
+    TINY.append(tmp_path / "tiny.csv", [list(row.values()) for row in rows_of(TINY)])
+    (tmp_path / "tiny.png").mkdir()
+    assert main(["study", "tiny", "--results", str(tmp_path)]) == 2
+    assert "tiny.png cannot be written" in capsys.readouterr().err
+    assert not TINY.missing(TINY.read(tmp_path / "tiny.csv"))
 
 
 def test_what_is_shown_does_not_depend_on_what_was_asked_for(tmp_path, monkeypatch, capsys):
