@@ -1,10 +1,33 @@
-"""The nearest known name, for sentences about an unknown one."""
+"""What is said of an unknown name: which are known, and which of them is near."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return " Did you mean 'nearest'?", or nothing if no known name is near."""
     nearest = difflib.get_close_matches(name, list(known), n=1)
     return f" Did you mean {nearest[0]!r}?" if nearest else ""
+
+
+def check_choices(what: str, chosen: Sequence[Any], available: Collection[Any]) -> None:
+    """Refuse to choose nothing, or what is not there.
+
+    Args:
+        what: is chosen, in the singular.
+        chosen: some of them.
+        available: all of them.
+
+    Raises:
+        ValueError: naming what there is.
+    """
+    there = ", ".join(map(str, available))
+    if not chosen:
+        raise ValueError(f"Choose at least one {what} of {there}.")
+    for choice in chosen:
+        if choice not in available:
+            raise ValueError(
+                f"There is no {what} {choice!r}: choose of {there}."
+                f"{did_you_mean(str(choice), map(str, available))}"
+            )

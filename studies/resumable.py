@@ -3,7 +3,7 @@
 import csv
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -13,6 +13,7 @@ from rich.table import Table
 
 from ..reason import reason
 from ..runs.training import Job
+from ..suggestion import check_choices
 
 Row = dict[str, str]
 
@@ -97,10 +98,40 @@ class ResumableStudy(ABC, Generic[JobT]):
     def picture(self, rows: Sequence[Row], path: Path) -> None:
         """The results as a picture."""
 
-    def missing(self, rows: Sequence[Row]) -> list[tuple[str, JobT]]:
-        """The runs that the results do not hold."""
+    def chosen(self, wanted: Mapping[str, Sequence[Any]]) -> list[tuple[str, JobT]]:
+        """The runs of the study that are among what is wanted.
+
+        Args:
+            wanted: values by column; any of a column that is not there.
+
+        Raises:
+            ValueError: if the study has no such column or value, or no run that is all of this.
+        """
+        found = [(run, {"variant": run[0]} | self.labels(*run)) for run in self.runs()]
+        for column, values in wanted.items():
+            there = dict.fromkeys(labels.get(column) for _, labels in found)
+            if None in there:
+                raise ValueError(
+                    f"Runs of the study {self.name} have no {column}: choose by "
+                    f"{', '.join(found[0][1])}."
+                )
+            check_choices(column, values, there)
+        runs = [
+            run
+            for run, labels in found
+            if all(labels[column] in values for column, values in wanted.items())
+        ]
+        if not runs:
+            raise ValueError(f"No run of the study {self.name} is all of this: choose others.")
+        return runs
+
+    def missing(
+        self, rows: Sequence[Row], runs: Iterable[tuple[str, JobT]] | None = None
+    ) -> list[tuple[str, JobT]]:
+        """Those of these runs, of all if not given, that the results do not hold."""
         done = {self.key(row) for row in rows}
-        return [run for run in self.runs() if self.key(self.labels(*run)) not in done]
+        runs = self.runs() if runs is None else runs
+        return [run for run in runs if self.key(self.labels(*run)) not in done]
 
     def names(self, runs: Sequence[tuple[str, JobT]]) -> list[str]:
         """A name for each of these runs: its variant, and in what else it differs from others."""

@@ -13,7 +13,7 @@ from rich.table import Table
 from mbrl_taskmet import benchmarks
 from mbrl_taskmet.benchmarks import decisions, loop, memory, populations, scaling, updates
 from mbrl_taskmet.benchmarks.figures import draw_scaling
-from mbrl_taskmet.cli.options import check_choices
+from mbrl_taskmet.suggestion import check_choices
 
 Part = Literal["update", "loop", "scaling", "memory", "population", "decision"]
 Row = dict[str, Any]

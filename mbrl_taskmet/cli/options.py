@@ -1,11 +1,8 @@
 """Checks of options that several commands have: each failure is one sentence."""
 
-from collections.abc import Collection, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import torch
-
-from mbrl_taskmet.suggestion import did_you_mean
 
 
 def check_positive(**options: int | None) -> None:
@@ -27,22 +24,6 @@ def check_seeds(seeds: Sequence[int]) -> None:
     """
     if not seeds or len(set(seeds)) < len(seeds) or min(seeds) < 0:
         raise ValueError("--seeds must be one or more different numbers from 0 up.")
-
-
-def check_choices(what: str, chosen: Sequence[Any], available: Collection[Any]) -> None:
-    """Refuse what a study does not have.
-
-    Raises:
-        ValueError: naming what there is.
-    """
-    if not chosen:
-        raise ValueError(f"Choose at least one {what} of {', '.join(map(str, available))}.")
-    for choice in chosen:
-        if choice not in available:
-            raise ValueError(
-                f"The study has no {what} {choice!r}: choose of {', '.join(map(str, available))}."
-                f"{did_you_mean(str(choice), map(str, available))}"
-            )
 
 
 def check_device(device: str) -> None:

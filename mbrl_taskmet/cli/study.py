@@ -11,16 +11,14 @@ import tyro
 from rich.console import Console
 
 from mbrl_taskmet.agents import DivergenceError
-from mbrl_taskmet.cli.options import check_choices, check_positive, check_seeds
+from mbrl_taskmet.cli.options import check_positive, check_seeds
 from mbrl_taskmet.reason import reason, with_type
 from mbrl_taskmet.runs.cluster import ray_cluster
 from mbrl_taskmet.runs.executors import Executor, local_processes
 from mbrl_taskmet.runs.parallel import train_all
 from mbrl_taskmet.runs.training import Job
 from mbrl_taskmet.studies import STUDIES, AnyStudy
-from mbrl_taskmet.studies.decision import DecisionStudy
 from mbrl_taskmet.studies.resumable import Row
-from mbrl_taskmet.studies.study import Study
 from mbrl_taskmet.suggestion import did_you_mean
 
 EXECUTORS: Mapping[str, Executor] = {"local": local_processes, "ray": ray_cluster}
@@ -91,9 +89,10 @@ class StudyCommand:
             )
         check_positive(jobs=self.jobs)
         whole = STUDIES[self.name]
-        study = self.part_of(whole)
+        study = self._with_seeds(whole)
+        runs = study.chosen(self._wanted())
         path = self.results / f"{self.name}.csv"
-        missing = [] if self.figure else study.missing(study.read(path))
+        missing = [] if self.figure else study.missing(study.read(path), runs)
         if missing:
             study.check_place(path)
         complete = self._train(study, missing, path, console) if missing else True
@@ -160,61 +159,26 @@ class StudyCommand:
             Console(stderr=True).print(message, style="red", markup=False)
         return failures.keys() <= diverged
 
-    def part_of(self, study: AnyStudy) -> AnyStudy:
-        """The study, restricted to what the options choose."""
-        if self.seeds is not None:
-            check_seeds(self.seeds)
-            reported = self.results.resolve().parts[-2:] == REPORTED.parts
-            if reported and not set(self.seeds) <= set(REPORTED_SEEDS):
-                raise ValueError(
-                    "Only seeds 0 to 9 are reported: add --results with another folder for others."
-                )
-            study = replace(study, seeds=self.seeds)
-        if self.variants is not None:
-            check_choices("variant", self.variants, study.variants)
-            variants = {name: study.variants[name] for name in self.variants}
-            study = replace(study, variants=variants)
-        if isinstance(study, DecisionStudy):
-            return self._tasks_of(study)
-        return self._environments_of(study) if isinstance(study, Study) else study
+    def _with_seeds(self, study: AnyStudy) -> AnyStudy:
+        """The study, with other seeds if they are given."""
+        if self.seeds is None:
+            return study
+        check_seeds(self.seeds)
+        reported = self.results.resolve().parts[-2:] == REPORTED.parts
+        if reported and not set(self.seeds) <= set(REPORTED_SEEDS):
+            raise ValueError(
+                "Only seeds 0 to 9 are reported: add --results with another folder for others."
+            )
+        return replace(study, seeds=self.seeds)
 
-    def _tasks_of(self, study: DecisionStudy) -> DecisionStudy:
-        if any(wanted is not None for wanted in (self.envs, self.num_distractors, self.kinds)):
-            raise ValueError(
-                f"The study {study.name} has no environments: leave out --envs, --num-distractors "
-                "and --kinds; --problems and --regimes choose its tasks."
-            )
-        if self.problems is not None:
-            check_choices("problem", self.problems, study.problems)
-            problems = {name: study.problems[name] for name in self.problems}
-            study = replace(study, problems=problems)
-        if self.regimes is not None:
-            check_choices("regime", self.regimes, study.regimes)
-            study = replace(study, regimes=self.regimes)
-        if not any(study.runs()):
-            raise ValueError(
-                f"No run of the study {study.name} has these data and seeds: choose others."
-            )
-        return study
-
-    def _environments_of(self, study: Study) -> Study:
-        if self.problems is not None or self.regimes is not None:
-            raise ValueError(
-                f"The study {study.name} has no problems: leave out --problems and --regimes; "
-                "--envs, --kinds and --num-distractors choose its environments."
-            )
-        chosen = list(study.environments)
-        for what, attribute, wanted in (
-            ("environment", "base", self.envs),
-            ("number of distractors", "num_distractors", self.num_distractors),
-            ("kind of distractors", "kind", self.kinds),
-        ):
-            if wanted is not None:
-                there = dict.fromkeys(getattr(e, attribute) for e in study.environments)
-                check_choices(what, wanted, there)
-                chosen = [e for e in chosen if getattr(e, attribute) in wanted]
-        if not chosen:
-            raise ValueError(
-                f"No environment of the study {study.name} is all of this: choose others."
-            )
-        return replace(study, environments=chosen)
+    def _wanted(self) -> dict[str, Sequence[Any]]:
+        """What is chosen of a study's runs, by the column of its results."""
+        options = {
+            "variant": self.variants,
+            "env": self.envs,
+            "num_distractors": self.num_distractors,
+            "distractor_kind": self.kinds,
+            "problem": self.problems,
+            "regime": self.regimes,
+        }
+        return {column: values for column, values in options.items() if values is not None}

@@ -8,7 +8,6 @@ import pytest
 from rich.console import Console
 
 from mbrl_taskmet.cli.main import main
-from mbrl_taskmet.cli.study import StudyCommand
 from mbrl_taskmet.decision.catalogue import METHODS, SETUPS
 from mbrl_taskmet.studies import STUDIES
 from mbrl_taskmet.studies.decision import DECISION, PUBLISHED
@@ -75,29 +74,25 @@ def test_the_table_shows_the_published_number_and_the_worst_run(capsys):
 
 
 def test_a_part_of_the_study_can_be_chosen():
-    command = StudyCommand(
-        "tiny", seeds=(1,), variants=("mse",), problems=("budget",), regimes=("dense", "sparse")
-    )
-    runs = [run.experiment for _, run in command.part_of(DECISION).runs()]
+    wanted = {"variant": ("mse",), "problem": ("budget",), "regime": ("dense", "sparse")}
+    runs = [run.experiment for _, run in replace(DECISION, seeds=(1,)).chosen(wanted)]
     assert {run.regime for run in runs} == {"dense", "sparse"}
     assert {(run.problem, run.method, run.model_seed) for run in runs} == {("budget", "mse", 1)}
     assert len(runs) == 10
 
 
 @pytest.mark.parametrize(
-    ("study", "options", "complaint"),
+    ("wanted", "complaint"),
     [
-        (DECISION, {"kinds": ("gaussian",)}, "has no environments: .* --problems and --regimes"),
-        (DECISION, {"envs": ("CartPole-v1",)}, "has no environments: .* --problems and --regimes"),
-        (DECISION, {"problems": ("cubik",)}, "no problem 'cubik': choose of cubic, budget"),
-        (DECISION, {"problems": ("budget",), "regimes": ("tse",)}, "No run .* has these data"),
-        (DECISION, {"regimes": ("thick",)}, "no regime 'thick': choose of published, sparse"),
-        (STUDIES["capacity"], {"problems": ("cubic",)}, "has no problems: leave out"),
+        ({"distractor_kind": ("gaussian",)}, "no distractor_kind: choose by .* problem, regime,"),
+        ({"problem": ("cubik",)}, "no problem 'cubik': choose of cubic, budget"),
+        ({"problem": ("budget",), "regime": ("tse",)}, "No run .* is all of this"),
+        ({"regime": ("thick",)}, "no regime 'thick': choose of published, sparse"),
     ],
 )
-def test_a_part_that_the_study_does_not_have_is_refused(study, options, complaint):
+def test_a_part_that_the_study_does_not_have_is_refused(wanted, complaint):
     with pytest.raises(ValueError, match=complaint):
-        StudyCommand("tiny", **options).part_of(study)
+        DECISION.chosen(wanted)
 
 
 def test_the_shipped_results_are_of_this_study():

@@ -14,7 +14,6 @@ from stable_baselines3.common.vec_env import VecNormalize
 
 from mbrl_taskmet.agents import DivergenceError, MLEConfig, TaskMetConfig
 from mbrl_taskmet.cli.main import main
-from mbrl_taskmet.cli.study import StudyCommand
 from mbrl_taskmet.relevance import Given
 from mbrl_taskmet.runs import baselines
 from mbrl_taskmet.runs.baselines import BASELINES, BaselineRun, dqn_normalized, sac_matched
@@ -470,60 +469,56 @@ def test_a_figure_of_nothing_is_refused(tmp_path, capsys):
     assert "There are no results in" in capsys.readouterr().err
 
 
-def chosen(*options):
-    """The runs that the command line would do, as (variant, kind, k, seed, environment)."""
-    command = StudyCommand("tiny", **dict(options))
-    study = command.part_of(
-        replace(
-            TINY,
-            columns=(*TINY.columns, "distractor_kind", "env"),
-            environments=[
-                EnvironmentConfig(env, num_distractors=k, kind=kind)
-                for env in ("mbrl_taskmet/NoisyCartPole-v0", "Pendulum-v1")
-                for k in (2, 3)
-                for kind in ("gaussian", "sinusoid")
-            ],
-        )
+def chosen(**wanted):
+    """The runs of these values, as (variant, kind, k, seed, environment)."""
+    study = replace(
+        TINY,
+        columns=(*TINY.columns, "distractor_kind", "env"),
+        environments=[
+            EnvironmentConfig(env, num_distractors=k, kind=kind)
+            for env in ("mbrl_taskmet/NoisyCartPole-v0", "Pendulum-v1")
+            for k in (2, 3)
+            for kind in ("gaussian", "sinusoid")
+        ],
     )
-    environments = [(variant, run.environment, run.seed) for variant, run in study.runs()]
-    return {(name, e.kind, e.num_distractors, seed, e.base) for name, e, seed in environments}
+    runs = [(variant, run.environment, run.seed) for variant, run in study.chosen(wanted)]
+    return {(name, e.kind, e.num_distractors, seed, e.base) for name, e, seed in runs}
 
 
 def test_a_study_can_be_done_in_parts():
     everything = chosen()
     assert len(everything) == 32
-    assert chosen(("variants", ("mle",))) == {run for run in everything if run[0] == "mle"}
-    assert chosen(("kinds", ("sinusoid",))) == {run for run in everything if run[1] == "sinusoid"}
-    assert chosen(("num_distractors", (3,))) == {run for run in everything if run[2] == 3}
-    assert chosen(("envs", ("CartPole-v1",))) == {
-        run for run in everything if run[4] == "CartPole-v1"
-    }
-    assert chosen(("seeds", (1,)), ("num_distractors", (2,))) == {
-        run for run in everything if run[2:4] == (2, 1)
-    }
+    assert chosen(variant=("mle",)) == {run for run in everything if run[0] == "mle"}
+    assert chosen(distractor_kind=("sinusoid",)) == {r for r in everything if r[1] == "sinusoid"}
+    assert chosen(num_distractors=(3,)) == {run for run in everything if run[2] == 3}
+    assert chosen(env=("CartPole-v1",)) == {run for run in everything if run[4] == "CartPole-v1"}
+    assert chosen(seed=(1,), num_distractors=(2,)) == {r for r in everything if r[2:4] == (2, 1)}
 
 
 @pytest.mark.parametrize(
     ("option", "complaint"),
     [
-        ({"variants": ("mlee",)}, "no variant 'mlee': choose of mle, taskmet. Did you mean 'mle'"),
-        ({"envs": ("Pendulum-v1",)}, "no environment 'Pendulum-v1': choose of CartPole-v1"),
-        ({"num_distractors": (7,)}, "no number of distractors 7: choose of 2"),
-        ({"variants": ()}, "Choose at least one variant of mle, taskmet"),
-        ({"kinds": ("redundant",)}, "no kind of distractors 'redundant': choose of gaussian"),
+        ("--variants mlee", "no variant 'mlee': choose of mle, taskmet. Did you mean 'mle'"),
+        ("--envs Pendulum-v1", "no env 'Pendulum-v1': choose of CartPole-v1"),
+        ("--num-distractors 7", "no num_distractors 7: choose of 2"),
+        ("--variants", "Choose at least one variant of mle, taskmet"),
+        ("--kinds redundant", "no distractor_kind 'redundant': choose of gaussian"),
+        ("--problems cubic", "Runs of the study tiny have no problem: choose by variant, study"),
     ],
 )
-def test_a_part_that_a_study_does_not_have_is_refused(option, complaint):
-    with pytest.raises(ValueError, match=complaint):
-        StudyCommand("tiny", **option).part_of(TINY)
+def test_a_part_that_a_study_does_not_have_is_refused(
+    option, complaint, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setitem(STUDIES, "tiny", TINY)
+    assert main(["study", "tiny", "--results", str(tmp_path), *option.split()]) == 2
+    assert complaint in " ".join(capsys.readouterr().err.split())
 
 
-def test_a_choice_of_environments_that_leaves_none_is_refused():
+def test_a_choice_that_leaves_no_run_is_refused():
     environments = [EnvironmentConfig(num_distractors=2), EnvironmentConfig("Pendulum-v1", 3)]
     study = replace(TINY, environments=environments, columns=(*TINY.columns, "env"))
-    command = StudyCommand("tiny", envs=("Pendulum-v1",), num_distractors=(2,))
-    with pytest.raises(ValueError, match="No environment of the study tiny is all of this"):
-        command.part_of(study)
+    with pytest.raises(ValueError, match="No run of the study tiny is all of this"):
+        study.chosen({"env": ("Pendulum-v1",), "num_distractors": (2,)})
 
 
 @pytest.mark.parametrize("name", ["oracles", "published_oracles"])
@@ -638,7 +633,7 @@ def test_a_place_that_cannot_hold_results_is_refused_before_anything_is_trained(
     capsys, tmp_path, monkeypatch
 ):
     monkeypatch.setitem(STUDIES, "tiny", TINY)
-    monkeypatch.setattr(StudyCommand, "_train", lambda *_: pytest.fail("it trains"))
+    monkeypatch.setattr("mbrl_taskmet.cli.study.train_all", lambda *_: pytest.fail("it trains"))
     (tmp_path / "file").touch()
     assert main(["study", "tiny", "--results", str(tmp_path / "file" / "below")]) == 2
     assert "choose another folder with --results." in capsys.readouterr().err
