@@ -12,7 +12,8 @@ from mbrl_taskmet.hypergradient import ImplicitGradient
 from mbrl_taskmet.linear_solvers import ConjugateGradient
 from mbrl_taskmet.runs.environments import EnvironmentConfig
 from mbrl_taskmet.studies import hypergradient
-from mbrl_taskmet.studies.hypergradient import ESTIMATORS, HYPERGRADIENT, Estimator, ask, measured
+from mbrl_taskmet.studies.estimators import ESTIMATORS, Estimator, ask
+from mbrl_taskmet.studies.hypergradient import HYPERGRADIENT, measured
 
 SMALL = {"learning_starts": 40, "batch_size": 8, "critic_hidden": (4,), "model_hidden": (4,)}
 TINY = replace(
