@@ -73,13 +73,14 @@ class CriticSensitivity(Relevance):
 
     open for all that is within reach of the most relevant dimension, so that without distractors
     little closes; the floor lets a closed gate open again. They follow S from the first update
-    on, when it says little yet. Sensitivities compare between dimensions only if the observations
-    are normalised.
+    on, when it says little yet, and move the slower the smaller the critic's steps are: a critic
+    that hardly learns any more cannot make up for gates that close before it. Sensitivities
+    compare between dimensions only if the observations are normalised.
 
     Attributes:
         threshold: sensitivity at which a gate is half open, as a share of the largest.
         floor: what a closed gate lets through.
-        rate: share of a new batch in the running mean of S.
+        rate: share of a new batch in the running mean of S, at the critic's full rate.
 
     Raises:
         ValueError: if one of them is not above 0 and at most 1.
@@ -105,7 +106,7 @@ class CriticSensitivity(Relevance):
         agreed = critic.agreed_sensitivity(
             state.target_critic, state.policy, batch.observations, batch.noise
         )
-        return torch.lerp(state.sight.evidence, agreed, self.rate)
+        return torch.lerp(state.sight.evidence, agreed, self.rate * state.annealing)
 
     def gates(self, evidence: Tensor) -> Tensor:
         """The gates g, shape (n,)."""

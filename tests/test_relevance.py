@@ -96,11 +96,14 @@ def test_predictability_gates_and_weighs_by_the_error():
     assert_close(prior_of(Predictability(least=0.1)), weights * math.sqrt(N) / weights.norm())
 
 
+@pytest.mark.parametrize("annealing", [1.0, 0.5])
 @pytest.mark.parametrize("num_critics", [2, 3])
-def test_sensitivity_is_the_mean_product_of_two_critics_gradients(num_critics):
+def test_sensitivity_is_the_mean_product_of_two_critics_gradients(num_critics, annealing):
+    """Its running mean moves at the critic's pace."""
     update = small_update()
     critic = SoftQ(update.critic.network, 0.5, num_critics)
     state = seeing(SENSITIVITY, draw_state(update))
+    state = state._replace(annealing=torch.tensor(annealing, dtype=torch.float64))
     omega = critic.init(generator(3), torch.float64)
     policy = torch.softmax(critic.network(omega, BATCH.observations).amin(0) / 0.5, -1)
     gradients = []
@@ -112,7 +115,8 @@ def test_sensitivity_is_the_mean_product_of_two_critics_gradients(num_critics):
     expected = sum((gradients[i] * gradients[j]).mean(0) for i, j in pairs) / len(pairs)
     state = state._replace(target_critic=omega)
     found = SENSITIVITY.observe(update.model, critic, state, BATCH)
-    assert_close(found, 0.75 * EVIDENCE + 0.25 * expected)
+    share = 0.25 * annealing
+    assert_close(found, (1 - share) * EVIDENCE + share * expected)
 
 
 @pytest.mark.parametrize("input_scale", [1.0, 0.1])
