@@ -120,7 +120,7 @@ class DecisionStudy(ResumableStudy[ExperimentRun]):
         """The experiment's settings as text."""
         return tuple(str(row[column]) for column in LABELS)
 
-    def place(self, row: Row) -> tuple[()]:
+    def order(self, row: Row) -> tuple[()]:
         """A run has one row."""
         return ()
 

@@ -31,8 +31,8 @@ def draw(study: Comparison, rows: Sequence[Row], path: Path) -> None:
     for (variant, estimator), group in _grouped(rows).items():
         cosine, ranking, noise = axes[variants.index(variant)]
         # There are more of them than colours.
-        place = list(ESTIMATORS).index(estimator)
-        style, color = "o-" if place < 10 else "x--", f"C{place % 10}"
+        position = list(ESTIMATORS).index(estimator)
+        style, color = "o-" if position < 10 else "x--", f"C{position % 10}"
         for axis, measure in ((cosine, "cosine"), (ranking, "ranking_auc")):
             axis.plot(*_course(group, measure), style, color=color, label=estimator)
             axis.set(ylabel=f"{measure} of the mean estimate")

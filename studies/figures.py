@@ -112,7 +112,7 @@ def curves(study: Comparison, rows: Sequence[Row]) -> list[Curves]:
             errors=_values(seeds, "model_mse_real"),
         )
         for panel, variants in runs.items()
-        for variant, seeds in sorted(variants.items(), key=lambda item: place(study, item[0]))
+        for variant, seeds in sorted(variants.items(), key=lambda item: position(study, item[0]))
     ]
 
 
@@ -124,7 +124,7 @@ def by_panel(study: Comparison, rows: Sequence[Row]) -> dict[str, list[Curves]]:
     return panels
 
 
-def place(study: Comparison, variant: str) -> int:
+def position(study: Comparison, variant: str) -> int:
     """Where a variant stands in the study; last if it is not in it."""
     names = list(study.variants)
     return names.index(variant) if variant in names else len(names)
@@ -132,7 +132,7 @@ def place(study: Comparison, variant: str) -> int:
 
 def colour(study: Comparison, variant: str) -> str:
     """Of a variant, the same in all panels and pictures of a study."""
-    return f"C{place(study, variant)}"
+    return f"C{position(study, variant)}"
 
 
 def _values(runs: Mapping[str, Sequence[Row]], column: str) -> NDArray[np.float64]:
@@ -270,10 +270,10 @@ def draw_by_number(study: Comparison, rows: Sequence[Row], path: Path) -> None:
         title=f"after {study.timesteps:,} steps\nas reported: {study.published_how}",
     )
     variants = {group.variant for group in groups}
-    for variant in sorted(variants, key=lambda name: (place(study, name), name)):
+    for variant in sorted(variants, key=lambda name: (position(study, name), name)):
         own = sorted((g for g in groups if g.variant == variant), key=lambda g: int(g.panel))
         # Beside each other, since many stand at the same return.
-        shift = 3 * centred(place(study, variant), len(study.variants))
+        shift = 3 * centred(position(study, variant), len(study.variants))
         beside = offset_copy(axis.transData, figure, x=shift, units="points")
         draw_intervals(
             axis,

@@ -75,7 +75,7 @@ class ResumableStudy(ABC, Generic[JobT]):
         """What a row has in common with all rows of its run, and with no others."""
 
     @abstractmethod
-    def place(self, row: Row) -> tuple[Any, ...]:
+    def order(self, row: Row) -> tuple[Any, ...]:
         """What tells a row from the others of its run, in their order."""
 
     @abstractmethod
@@ -88,7 +88,7 @@ class ResumableStudy(ABC, Generic[JobT]):
 
     @abstractmethod
     def is_whole(self, rows: Sequence[Row]) -> bool:
-        """Whether a run that has these rows, no two of one place, has all of its own."""
+        """Whether a run that has these rows, no two of the same `order`, has all of its own."""
 
     @abstractmethod
     def show(self, rows: Sequence[Row]) -> Table:
@@ -146,7 +146,7 @@ class ResumableStudy(ABC, Generic[JobT]):
         parts = [[str(labels[column]) for column in ("variant", *different)] for labels in found]
         return ["-".join(filter(None, part)).replace("/", "_") for part in parts]
 
-    def check_place(self, path: Path) -> None:
+    def check_writable(self, path: Path) -> None:
         """Refuse a place where results could not be kept, before anything is trained.
 
         Raises:
@@ -174,10 +174,10 @@ class ResumableStudy(ABC, Generic[JobT]):
         known = {self.key(self.labels(*run)): index for index, run in enumerate(self.runs())}
         whole = [key for key, rows in runs.items() if self.is_whole(rows)]
         whole.sort(key=lambda key: known.get(key, len(known)))
-        return [row for key in whole for row in sorted(runs[key], key=self.place)]
+        return [row for key in whole for row in sorted(runs[key], key=self.order)]
 
     def belongs(self, row: Row) -> bool:
-        """Whether the study has a row of this place, where runs may have others too."""
+        """Whether the study has a row such as this, where runs may have others too."""
         return True
 
     def append(self, path: Path, rows: Sequence[Sequence[Any]]) -> None:
@@ -200,7 +200,7 @@ class ResumableStudy(ABC, Generic[JobT]):
             whole.replace(path)
 
     def _all_rows(self, path: Path) -> list[Row]:
-        """Those of runs that were cut off too; no line that was, and of one place the last."""
+        """Those of runs that were cut off too, no line that was; of one `order` the last."""
         if not path.exists():
             return []
         try:
@@ -215,7 +215,7 @@ class ResumableStudy(ABC, Generic[JobT]):
                 rows = [row for row in lines if None not in row and None not in row.values()]
                 for row in rows:
                     self.check(row)
-                return list({(self.key(row), self.place(row)): row for row in rows}.values())
+                return list({(self.key(row), self.order(row)): row for row in rows}.values())
         except (csv.Error, OSError, ValueError) as error:
             raise ValueError(
                 f"{path} holds what is no result of the study {self.name} ({reason(error)}): "

@@ -120,7 +120,7 @@ class Study(ResumableStudy[Run]):
         """The values of the columns that say which run a row belongs to."""
         return tuple(str(row[column]) for column in self.columns if column in LABELS)
 
-    def place(self, row: Row) -> tuple[int, str]:
+    def order(self, row: Row) -> tuple[int, str]:
         """The steps after which the evaluation was made, and its estimator."""
         return int(row["timesteps"]), row.get("estimator", "")
 
@@ -148,7 +148,7 @@ class Study(ResumableStudy[Run]):
     def is_whole(self, rows: Sequence[Row]) -> bool:
         """Whether these are the study's evaluations, of each estimator."""
         steps = range(self.eval_every, self.timesteps + 1, self.eval_every)
-        return set(product(steps, self.estimators)) <= {self.place(row) for row in rows}
+        return set(product(steps, self.estimators)) <= {self.order(row) for row in rows}
 
     def labels(self, variant: str, run: Run) -> dict[str, Any]:
         """What tells a run from the others."""

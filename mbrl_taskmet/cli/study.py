@@ -94,7 +94,7 @@ class StudyCommand:
         path = self.results / f"{self.name}.csv"
         missing = [] if self.figure else study.missing(study.read(path), runs)
         if missing:
-            study.check_place(path)
+            study.check_writable(path)
         complete = self._train(study, missing, path, console) if missing else True
         # All that the file holds, whatever part was asked for.
         rows = whole.read(path)
