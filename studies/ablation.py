@@ -12,7 +12,8 @@ from ..agents import MLEConfig, TaskMetConfig
 from ..agents.config import configure
 from ..relevance import AllAlike, GatesOnly, PriorOnly
 from ..runs.environments import EnvironmentConfig
-from .figures import LAST, Curves, by_panel, draw_intervals
+from .curves import LAST, Curves, by_panel
+from .figures import draw_intervals
 from .resumable import Row
 from .statistics import summarize
 from .study import Study

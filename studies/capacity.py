@@ -9,7 +9,8 @@ from matplotlib.figure import Figure
 from ..agents import AgentConfig, MLEConfig, OMDConfig, TaskMetConfig, VEPConfig
 from ..runs.environments import EnvironmentConfig
 from .ablation import without_hypergradient
-from .figures import LAST, Curves, centred, curves, draw_intervals, labelled
+from .curves import LAST, Curves, curves
+from .figures import centred, draw_intervals, labelled
 from .resumable import Row
 from .statistics import summarize
 from .study import Study

@@ -8,8 +8,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from rich.table import Table
 
+from .curves import Comparison
 from .estimators import ESTIMATORS, MEASURES, SNR_REAL
-from .figures import Comparison
 from .resumable import Row
 
 

@@ -14,8 +14,9 @@ from ..agents import AgentConfig
 from ..runs.environments import EnvironmentConfig
 from ..runs.run_folder import RunFolder
 from ..runs.training import Run, TrainingConfig
-from .figures import draw, summary_table
+from .figures import draw
 from .resumable import ResumableStudy, Row, number
+from .summary import summary_table
 
 Variant = AgentConfig | Callable[..., Run]
 """Hyperparameters of an agent of ours, or what makes a run of another from the arguments

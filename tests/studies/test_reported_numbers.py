@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mbrl_taskmet.studies import STUDIES
-from mbrl_taskmet.studies.figures import curves
+from mbrl_taskmet.studies.curves import curves
 from mbrl_taskmet.studies.statistics import summarize
 
 ROOT = Path(__file__).parents[2]

@@ -22,10 +22,12 @@ from mbrl_taskmet.runs.run_folder import RunFolder
 from mbrl_taskmet.studies import STUDIES
 from mbrl_taskmet.studies.ablation import ABLATION
 from mbrl_taskmet.studies.capacity import CAPACITY, WIDTHS
-from mbrl_taskmet.studies.figures import curves, draw_intervals, summary_table
+from mbrl_taskmet.studies.curves import curves
+from mbrl_taskmet.studies.figures import draw_intervals
 from mbrl_taskmet.studies.first_light import FIRST_LIGHT
 from mbrl_taskmet.studies.statistics import Summary
 from mbrl_taskmet.studies.study import Study
+from mbrl_taskmet.studies.summary import summary_table
 
 RESULTS = Path(__file__).parents[2] / "studies" / "results"
 
