@@ -92,8 +92,9 @@ class AgentConfig:
     (8 tuning seeds)."""
 
     learning_rate_decay: float = 0.0
-    """Share of `learning_rate` that is gone after the steps that `learn` was asked for. Training
-    that is continued starts again from the progress it has made."""
+    """Share of `learning_rate` that is gone after the steps that `learn` was asked for, and of the
+    pace of the gates, if there are any. Training that is continued starts again from the progress
+    it has made."""
 
     learning_rate_decay_start: float = 0.7
     """Share of the steps that `learn` was asked for after which the rate begins to fall."""

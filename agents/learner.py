@@ -82,7 +82,7 @@ class Learner:
         self.state = self.state._replace(normalizer=standardizer(*moments))
 
     def anneal(self, share: float) -> None:
-        """Leave this share of the critic's and the policy's step size in force."""
+        """Leave this share of the critic's and the policy's step size, and of the gates' pace."""
         self.state = self.state._replace(annealing=torch.full_like(self.state.annealing, share))
 
     def compile(self, announce: Callable[[], None]) -> None:

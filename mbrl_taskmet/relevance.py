@@ -59,9 +59,9 @@ class AllAlike(Relevance):
 class CriticSensitivity(Relevance):
     """A dimension matters as far as two critics agree that the value depends on it.
 
-    To first order the task loss is mean_B[(γ m ∇V·(ŝ′ − s′))²], which a diagonal metric
-    λ_i = E[(∂_i V)²] weighs as it should (VaGraM, Voelcker et al. 2022, arXiv 2204.01464). The
-    square is taken across two critics,
+    Where the critic fits its targets and rewards are known, the task loss is to first order
+    mean_B[(γ m ∇V·(ŝ′ − s′))²], which a diagonal metric λ_i = E[(∂_i V)²] weighs as it should
+    (VaGraM, Voelcker et al. 2022, arXiv 2204.01464). The square is taken across two critics,
 
         S_i = E[∂_i Q̄_1 ∂_i Q̄_2],
 
@@ -73,14 +73,13 @@ class CriticSensitivity(Relevance):
 
     open for all that is within reach of the most relevant dimension, so that without distractors
     little closes; the floor lets a closed gate open again. They follow S from the first update
-    on, when it says little yet, and move the slower the smaller the critic's steps are: a critic
-    that hardly learns any more cannot make up for gates that close before it. Sensitivities
-    compare between dimensions only if the observations are normalised.
+    on, when it says little yet. Sensitivities compare between dimensions only if the observations
+    are normalised.
 
     Attributes:
         threshold: sensitivity at which a gate is half open, as a share of the largest.
         floor: what a closed gate lets through.
-        rate: share of a new batch in the running mean of S, at the critic's full rate.
+        rate: share of a new batch in the running mean of S.
 
     Raises:
         ValueError: if one of them is not above 0 and at most 1.
@@ -106,7 +105,7 @@ class CriticSensitivity(Relevance):
         agreed = critic.agreed_sensitivity(
             state.target_critic, state.policy, batch.observations, batch.noise
         )
-        return torch.lerp(state.sight.evidence, agreed, self.rate * state.annealing)
+        return torch.lerp(state.sight.evidence, agreed, self.rate)
 
     def gates(self, evidence: Tensor) -> Tensor:
         """The gates g, shape (n,)."""

@@ -121,8 +121,13 @@ class ModelBasedUpdate:
         return state, model_info | critic_info | policy_info
 
     def _gather_evidence(self, state: TrainState, batch: Batch) -> TrainState:
-        """Last, so that one update looks through one set of gates."""
-        evidence = self.relevance.observe(self.model, self.critic, state, batch)
+        """Last, so that one update looks through one set of gates.
+
+        What is gathered counts as far as the critic still learns, which could not make up for gates
+        that close before it.
+        """
+        gathered = self.relevance.observe(self.model, self.critic, state, batch)
+        evidence = torch.lerp(state.sight.evidence, gathered, state.annealing)
         return state._replace(sight=self.relevance.judge(evidence))
 
     def fit_model(self, state: TrainState, batch: Batch) -> tuple[TrainState, Info]:

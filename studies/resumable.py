@@ -4,7 +4,7 @@ import csv
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -98,29 +98,36 @@ class ResumableStudy(ABC, Generic[JobT]):
     def picture(self, rows: Sequence[Row], path: Path) -> None:
         """The results as a picture."""
 
-    def chosen(self, wanted: Mapping[str, Sequence[Any]]) -> list[tuple[str, JobT]]:
-        """The runs of the study that are among what is wanted.
+    def choices(self) -> dict[str, list[Any]]:
+        """What runs can be chosen by: the values that there are, by column."""
+        found: dict[str, dict[Any, None]] = {}
+        for variant, run in self.runs():
+            for column, value in ({"variant": variant} | self.labels(variant, run)).items():
+                found.setdefault(column, {})[value] = None
+        return {column: list(values) for column, values in found.items()}
+
+    def chosen(
+        self, wanted: Mapping[str, Sequence[Any]], seeds: Sequence[int] | None = None
+    ) -> list[tuple[str, JobT]]:
+        """The runs that are among what is wanted.
 
         Args:
             wanted: values by column; any of a column that is not there.
+            seeds: in place of the study's own, if given.
 
         Raises:
             ValueError: if the study has no such column or value, or no run that is all of this.
         """
-        found = [(run, {"variant": run[0]} | self.labels(*run)) for run in self.runs()]
+        choices = self.choices()
         for column, values in wanted.items():
-            there = dict.fromkeys(labels.get(column) for _, labels in found)
-            if None in there:
-                raise ValueError(
-                    f"Runs of the study {self.name} have no {column}: choose by "
-                    f"{', '.join(found[0][1])}."
-                )
-            check_choices(column, values, there)
-        runs = [
-            run
-            for run, labels in found
-            if all(labels[column] in values for column, values in wanted.items())
-        ]
+            check_choices("column", [column], choices)
+            check_choices(column, values, choices[column])
+        study = self if seeds is None else replace(self, seeds=seeds)
+        runs = []
+        for variant, run in study.runs():
+            labels = {"variant": variant} | self.labels(variant, run)
+            if all(labels[column] in values for column, values in wanted.items()):
+                runs.append((variant, run))
         if not runs:
             raise ValueError(f"No run of the study {self.name} is all of this: choose others.")
         return runs
@@ -200,7 +207,7 @@ class ResumableStudy(ABC, Generic[JobT]):
             whole.replace(path)
 
     def _all_rows(self, path: Path) -> list[Row]:
-        """Those of runs that were cut off too, no line that was; of one `order` the last."""
+        """Those of cut-off runs too, but no such line; of one run and `order` the last."""
         if not path.exists():
             return []
         try:

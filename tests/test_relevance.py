@@ -96,14 +96,11 @@ def test_predictability_gates_and_weighs_by_the_error():
     assert_close(prior_of(Predictability(least=0.1)), weights * math.sqrt(N) / weights.norm())
 
 
-@pytest.mark.parametrize("annealing", [1.0, 0.5])
 @pytest.mark.parametrize("num_critics", [2, 3])
-def test_sensitivity_is_the_mean_product_of_two_critics_gradients(num_critics, annealing):
-    """Its running mean moves at the critic's pace."""
+def test_sensitivity_is_the_mean_product_of_two_critics_gradients(num_critics):
     update = small_update()
     critic = SoftQ(update.critic.network, 0.5, num_critics)
     state = seeing(SENSITIVITY, draw_state(update))
-    state = state._replace(annealing=torch.tensor(annealing, dtype=torch.float64))
     omega = critic.init(generator(3), torch.float64)
     policy = torch.softmax(critic.network(omega, BATCH.observations).amin(0) / 0.5, -1)
     gradients = []
@@ -115,8 +112,7 @@ def test_sensitivity_is_the_mean_product_of_two_critics_gradients(num_critics, a
     expected = sum((gradients[i] * gradients[j]).mean(0) for i, j in pairs) / len(pairs)
     state = state._replace(target_critic=omega)
     found = SENSITIVITY.observe(update.model, critic, state, BATCH)
-    share = 0.25 * annealing
-    assert_close(found, (1 - share) * EVIDENCE + share * expected)
+    assert_close(found, 0.75 * EVIDENCE + 0.25 * expected)
 
 
 @pytest.mark.parametrize("input_scale", [1.0, 0.1])
@@ -248,6 +244,21 @@ def test_metric_steps_along_the_dense_hypergradient_under_the_prior(relevance, m
     )
     found = applied_gradient(after.metric_moments)
     assert_close(found, expected, rtol=1e-6, atol=1e-9)
+
+
+@every_relevance
+def test_gates_move_at_the_critics_pace(relevance):
+    """A quarter as far, if a quarter of the critic's rate is in force."""
+    update = small_update(relevance=relevance)
+    state = seeing(relevance, draw_state(update))
+    slow = state._replace(annealing=torch.tensor(0.25, dtype=torch.float64))
+    # What is seen depends on the critic after its own, slower step.
+    fitted, _ = update.fit(slow, BATCH)
+    gathered = relevance.observe(
+        update.model, update.critic, seeing(relevance, fitted), update.look_at(state, BATCH)
+    )
+    assert_close(fitted.sight.evidence, 0.75 * EVIDENCE + 0.25 * gathered)
+    assert_close(fitted.sight.gates, relevance.gates(fitted.sight.evidence))
 
 
 @every_relevance

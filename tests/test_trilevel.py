@@ -185,7 +185,7 @@ def test_without_a_model_the_critic_is_adam_on_the_true_bellman_error():
     )
 
 
-def test_annealing_scales_the_critics_rate_and_no_other():
+def test_annealing_scales_the_rate_of_the_critic_and_of_no_other_level():
     quarter = torch.tensor(0.25, dtype=torch.float64)
     slow, update = (
         small_update(critic_optimizer=Adam(0.005)),

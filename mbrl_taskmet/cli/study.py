@@ -3,7 +3,7 @@
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -23,6 +23,16 @@ from mbrl_taskmet.suggestion import did_you_mean
 
 EXECUTORS: Mapping[str, Executor] = {"local": local_processes, "ray": ray_cluster}
 """Where runs can be trained, by the option's value."""
+
+OPTIONS = {
+    "variants": "variant",
+    "envs": "env",
+    "num_distractors": "num_distractors",
+    "kinds": "distractor_kind",
+    "problems": "problem",
+    "regimes": "regime",
+}
+"""What choose runs, by the column of a study's results."""
 
 REPORTED = Path("studies/results")
 """Where reported results lie, in this repository and in its copies."""
@@ -88,22 +98,22 @@ class StudyCommand:
                 f"{did_you_mean(self.name, STUDIES)}"
             )
         check_positive(jobs=self.jobs)
-        whole = STUDIES[self.name]
-        study = self._with_seeds(whole)
-        runs = study.chosen(self._wanted())
+        self._check_seeds()
+        study = STUDIES[self.name]
+        runs = study.chosen(self._wanted(study), self.seeds)
         path = self.results / f"{self.name}.csv"
         missing = [] if self.figure else study.missing(study.read(path), runs)
         if missing:
             study.check_writable(path)
         complete = self._train(study, missing, path, console) if missing else True
         # All that the file holds, whatever part was asked for.
-        rows = whole.read(path)
+        rows = study.read(path)
         if rows:
-            console.print(whole.show(rows))
-            self._draw(whole, rows, path.with_suffix(".png"))
-            left = len(whole.missing(rows))
+            console.print(study.show(rows))
+            self._draw(study, rows, path.with_suffix(".png"))
+            left = len(study.missing(rows))
             if left:
-                console.print(f"{left} of the study's {len(list(whole.runs()))} runs are missing.")
+                console.print(f"{left} of the study's {len(list(study.runs()))} runs are missing.")
         elif self.figure:
             raise ValueError(
                 f"There are no results in {path}: leave out --figure to train what is missing, or "
@@ -116,8 +126,8 @@ class StudyCommand:
             study.picture(rows, path)
         except OSError as error:
             raise ValueError(
-                f"The picture {path} cannot be written ({reason(error)}), the results are kept: "
-                "make room for it, and add --figure to draw it."
+                f"The picture {path} cannot be written ({reason(error)}); the results are kept. "
+                "Once it can, `--figure` draws it."
             ) from error
 
     def _train(
@@ -159,26 +169,28 @@ class StudyCommand:
             Console(stderr=True).print(message, style="red", markup=False)
         return failures.keys() <= diverged
 
-    def _with_seeds(self, study: AnyStudy) -> AnyStudy:
-        """The study, with other seeds if they are given."""
-        if self.seeds is None:
-            return study
-        check_seeds(self.seeds)
-        reported = self.results.resolve().parts[-2:] == REPORTED.parts
-        if reported and not set(self.seeds) <= set(REPORTED_SEEDS):
-            raise ValueError(
-                "Only seeds 0 to 9 are reported: add --results with another folder for others."
-            )
-        return replace(study, seeds=self.seeds)
+    def _check_seeds(self) -> None:
+        if self.seeds is not None:
+            check_seeds(self.seeds)
+            reported = self.results.resolve().parts[-2:] == REPORTED.parts
+            if reported and not set(self.seeds) <= set(REPORTED_SEEDS):
+                raise ValueError(
+                    "Only seeds 0 to 9 are reported: add --results with another folder for others."
+                )
 
-    def _wanted(self) -> dict[str, Sequence[Any]]:
-        """What is chosen of a study's runs, by the column of its results."""
-        options = {
-            "variant": self.variants,
-            "env": self.envs,
-            "num_distractors": self.num_distractors,
-            "distractor_kind": self.kinds,
-            "problem": self.problems,
-            "regime": self.regimes,
-        }
-        return {column: values for column, values in options.items() if values is not None}
+    def _wanted(self, study: AnyStudy) -> dict[str, Sequence[Any]]:
+        """What is chosen of a study's runs, by column."""
+        columns = study.choices()
+        there = [option for option, column in OPTIONS.items() if column in columns]
+        given = [option for option in OPTIONS if getattr(self, option) is not None]
+        for option in given:
+            if option not in there:
+                raise ValueError(
+                    f"The study {study.name} has no {_spelled(option)}: choose by "
+                    f"{', '.join(map(_spelled, there))}."
+                )
+        return {OPTIONS[option]: getattr(self, option) for option in given}
+
+
+def _spelled(option: str) -> str:
+    return f"--{option.replace('_', '-')}"

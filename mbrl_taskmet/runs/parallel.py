@@ -53,7 +53,7 @@ def train_all(
         listener.start()
         try:
             for folder, error in execution.outcomes:
-                display.end(folder)
+                display.end(folder, failed=error is not None)
                 if error is None:
                     on_finished(folder, runs[folder])
                 elif isinstance(error, Exception):

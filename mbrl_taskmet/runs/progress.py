@@ -1,6 +1,9 @@
 """What is seen of runs that are trained side by side: how far each has come, and all of them."""
 
-from collections.abc import Mapping
+import math
+import threading
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from rich.console import Console
@@ -26,13 +29,20 @@ class RunsDisplay:
     """A bar for each run, or for those that are running, and one for all of them together.
 
     Runs are told apart by their folders. The last bar counts steps, since runs end too seldom to
-    tell from them how long the rest will take; it shows where some runs wait for others.
+    tell from them how long the rest will take. It is shown where some runs wait for others, or have
+    no bar of their own.
     """
 
     def __init__(self, progress: Progress, timesteps: Mapping[Path, int], workers: int) -> None:
         self._progress = progress
+        self._timesteps = dict(timesteps)
         self._crowded = len(timesteps) > MOST_BARS
+        self._steps = dict.fromkeys(timesteps, 0)
+        self._total = sum(timesteps.values())
         self._ended: set[Path] = set()
+        self._updated = -math.inf
+        # One thread follows the reports, another the ends.
+        self._lock = threading.Lock()
         self._tasks = {
             folder: progress.add_task(
                 folder.name,
@@ -44,39 +54,49 @@ class RunsDisplay:
             for folder, steps in timesteps.items()
         }
         self._all = progress.add_task(
-            self._count(), total=sum(timesteps.values()), visible=len(timesteps) > workers
+            self._count(), total=self._total, visible=self._crowded or len(timesteps) > workers
         )
 
     def report(self, folder: Path, steps: int, value: float | None, note: str) -> None:
-        """A run has come so far; after its end this changes its numbers only."""
-        task = self._progress.tasks[self._tasks[folder]]
-        if not task.started:
-            self._progress.start_task(task.id)
-            self._progress.update(task.id, visible=True)
-        self._progress.update(task.id, completed=steps, episode_return=value, note=note)
-        self._update_all()
+        """A run has come so far; after its end this changes its own bar only."""
+        with self._lock:
+            task = self._tasks[folder]
+            if folder not in self._ended:
+                self._progress.start_task(task)
+                self._progress.update(task, visible=True)
+                self._steps[folder] = steps
+            self._progress.update(task, completed=steps, episode_return=value, note=note)
+            # Of each bar rich keeps a thousand samples, which are to reach back that far.
+            if self._progress.get_time() - self._updated >= WINDOW_S / 1_000:
+                self._update_all()
 
-    def end(self, folder: Path) -> None:
-        """A run has ended, well or not: none of its steps is left."""
-        task = self._tasks[folder]
-        self._progress.start_task(task)  # or a late report would, and show it again
-        self._progress.update(task, visible=not self._crowded)
-        self._ended.add(folder)
-        self._update_all()
+    def end(self, folder: Path, *, failed: bool = False) -> None:
+        """A run has ended: none of its steps is left, nor if it failed were they done."""
+        with self._lock:
+            self._ended.add(folder)
+            task = self._tasks[folder]
+            self._progress.start_task(task)
+            self._progress.update(task, visible=not self._crowded)
+            if failed:
+                self._total -= self._timesteps[folder] - self._steps[folder]
+            else:
+                self._steps[folder] = self._timesteps[folder]
+            self._update_all()
 
     def _update_all(self) -> None:
-        tasks = {folder: self._progress.tasks[task] for folder, task in self._tasks.items()}
-        steps = sum(
-            (task.total or 0) if folder in self._ended else task.completed
-            for folder, task in tasks.items()
+        self._updated = self._progress.get_time()
+        self._progress.update(
+            self._all,
+            total=self._total,
+            completed=sum(self._steps.values()),
+            description=self._count(),
         )
-        self._progress.update(self._all, completed=steps, description=self._count())
 
     def _count(self) -> str:
         return f"{len(self._ended)} of {len(self._tasks)} runs done"
 
 
-def runs_progress(console: Console) -> Progress:
+def runs_progress(console: Console, get_time: Callable[[], float] = time.monotonic) -> Progress:
     """What `RunsDisplay` adds its bars to."""
     return Progress(
         TextColumn("{task.description}"),
@@ -87,6 +107,7 @@ def runs_progress(console: Console) -> Progress:
         TimeRemainingColumn(),
         console=console,
         speed_estimate_period=WINDOW_S,
+        get_time=get_time,
     )
 
 

@@ -8,12 +8,11 @@ from pathlib import Path
 import pytest
 from jobs import Deed
 from rich.console import Console
-from rich.progress import Progress
 
 from mbrl_taskmet.runs import parallel
 from mbrl_taskmet.runs.executors import Execution
 from mbrl_taskmet.runs.parallel import train_all
-from mbrl_taskmet.runs.progress import WINDOW_S, RunsDisplay
+from mbrl_taskmet.runs.progress import RunsDisplay, runs_progress
 
 
 @pytest.mark.parametrize(("jobs", "workers"), [(1, 1), (5, 3), (None, 2)])
@@ -54,23 +53,53 @@ def test_of_many_runs_one_that_has_ended_is_not_shown_again_by_a_late_report(tmp
     assert shown[0].tasks[-1].completed == 9
 
 
-def test_the_time_left_is_that_of_all_runs_though_they_seldom_end():
-    """At the speed of the last minutes, in which no run has ended."""
+class Clock:
+    """Shows what it is set to, in seconds."""
+
     now = 0.0
-    progress = Progress(get_time=lambda: now, speed_estimate_period=WINDOW_S)
+
+    def __call__(self):
+        return self.now
+
+
+def test_the_time_left_is_that_of_all_runs_though_they_seldom_end():
+    """At the speed of the last minutes, in which none has ended, at a report a second."""
+    clock = Clock()
+    progress = runs_progress(Console(quiet=True), clock)
     display = RunsDisplay(progress, {Path(name): 5_000 for name in "abcd"}, workers=2)
-    display.report(Path("a"), 400, None, "")
-    display.end(Path("a"))  # it has failed, and none of its steps is left
     everything = progress.tasks[-1]
-    assert (everything.description, everything.completed) == ("1 of 4 runs done", 5_000)
-    for minute in range(1, 20):
-        now = 60.0 * minute
-        display.report(Path("b"), 60 * minute, None, "")  # a step a second
+    for second in range(1, 2_001):
+        clock.now = float(second)
+        for name in "ab":
+            # Since five minutes ago a step a second, before that twice as many.
+            steps = 2 * second if second <= 1_700 else 3_400 + second - 1_700
+            display.report(Path(name), steps, None, "")
     assert everything.visible
-    assert everything.time_remaining == everything.remaining == 3 * 5_000 - 60 * 19
+    assert everything.remaining == pytest.approx(4 * 5_000 - 2 * 3_700, abs=2)
+    assert everything.time_remaining == pytest.approx(everything.remaining / 2, rel=0.01)
 
 
-def test_of_runs_that_all_train_at_once_each_says_itself_how_long_it_takes():
-    progress = Progress()
-    RunsDisplay(progress, {Path(name): 5_000 for name in "ab"}, workers=2)
-    assert [task.visible for task in progress.tasks] == [True, True, False]
+def test_the_steps_of_a_run_that_failed_are_neither_left_nor_done():
+    clock = Clock()
+    progress = runs_progress(Console(quiet=True), clock)
+    display = RunsDisplay(progress, {Path(name): 5_000 for name in "abcd"}, workers=2)
+    everything = progress.tasks[-1]
+    display.report(Path("a"), 400, None, "")
+    display.end(Path("a"), failed=True)
+    assert (everything.description, everything.completed) == ("1 of 4 runs done", 400)
+    for second in range(1, 11):
+        clock.now = float(second)
+        display.report(Path("b"), second, None, "")
+        display.report(Path("a"), 600, None, "")  # which comes late
+    assert everything.time_remaining == everything.remaining == 3 * 5_000 - 10
+    display.end(Path("b"))
+    assert everything.completed == 5_400
+
+
+@pytest.mark.parametrize(("runs", "workers", "shown"), [(2, 2, False), (3, 2, True), (9, 9, True)])
+def test_all_runs_together_have_a_bar_where_some_have_none(runs, workers, shown):
+    progress = runs_progress(Console(quiet=True))
+    RunsDisplay(progress, {Path(str(run)): 5_000 for run in range(runs)}, workers)
+    *own, everything = (task.visible for task in progress.tasks)
+    assert everything == shown
+    assert any([*own, everything])

@@ -75,7 +75,7 @@ def test_the_table_shows_the_published_number_and_the_worst_run(capsys):
 
 def test_a_part_of_the_study_can_be_chosen():
     wanted = {"variant": ("mse",), "problem": ("budget",), "regime": ("dense", "sparse")}
-    runs = [run.experiment for _, run in replace(DECISION, seeds=(1,)).chosen(wanted)]
+    runs = [run.experiment for _, run in DECISION.chosen(wanted, seeds=(1,))]
     assert {run.regime for run in runs} == {"dense", "sparse"}
     assert {(run.problem, run.method, run.model_seed) for run in runs} == {("budget", "mse", 1)}
     assert len(runs) == 10
@@ -84,7 +84,7 @@ def test_a_part_of_the_study_can_be_chosen():
 @pytest.mark.parametrize(
     ("wanted", "complaint"),
     [
-        ({"distractor_kind": ("gaussian",)}, "no distractor_kind: choose by .* problem, regime,"),
+        ({"distractor_kind": ("gaussian",)}, "no column 'distractor_kind': .* problem, regime,"),
         ({"problem": ("cubik",)}, "no problem 'cubik': choose of cubic, budget"),
         ({"problem": ("budget",), "regime": ("tse",)}, "No run .* is all of this"),
         ({"regime": ("thick",)}, "no regime 'thick': choose of published, sparse"),
@@ -93,6 +93,21 @@ def test_a_part_of_the_study_can_be_chosen():
 def test_a_part_that_the_study_does_not_have_is_refused(wanted, complaint):
     with pytest.raises(ValueError, match=complaint):
         DECISION.chosen(wanted)
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ("--kinds gaussian", "has no --kinds: choose by --variants, --problems, --regimes."),
+        ("--regimes thick", "There is no regime 'thick'"),
+        ("--seeds 7 --problems budget", "No run of the study decision is all of this"),
+    ],
+)
+def test_a_choice_on_the_command_line_is_refused_by_its_option(
+    options, complaint, tmp_path, capsys
+):
+    assert main(["study", "decision", "--results", str(tmp_path), *options.split()]) == 2
+    assert complaint in " ".join(capsys.readouterr().err.split())
 
 
 def test_the_shipped_results_are_of_this_study():
