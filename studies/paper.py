@@ -11,6 +11,7 @@ from ..agents import (
     VEPConfig,
 )
 from ..agents.config import configure
+from ..relevance import AllAlike
 from ..runs.baselines import dqn, dqn_normalized
 from ..runs.environments import EnvironmentConfig
 from .study import Published, Study
@@ -57,6 +58,8 @@ DISTRACTORS = Study(
         "vep": VEPConfig(),
         "taskmet_published": configure(TaskMetConfig, "published", {}),
         "taskmet_constant_rate": TaskMetConfig(learning_rate_decay=0.0),
+        # Without gates and prior: the hypergradient by itself.
+        "taskmet_alone": TaskMetConfig(relevance=AllAlike()),
     },
     environments=[EnvironmentConfig(num_distractors=k) for k in (0, *NUMBERS)],
     timesteps=100_000,
