@@ -13,7 +13,7 @@ import numpy as np
 
 from ..compilation import Compile
 from ..hypergradient import FullHessian, HypergradientEstimator, ImplicitGradient
-from ..linear_solvers import NormalEquationCG
+from ..linear_solvers import LinearSolver, NormalEquationCG
 from ..relevance import AllAlike, CriticSensitivity, Predictability, Relevance
 from ..suggestion import did_you_mean
 
@@ -315,6 +315,11 @@ class TaskMetConfig(AgentConfig):
     iterations of conjugate gradient point about as close to the large-sample hypergradient, at a
     fraction of the cost."""
 
+    critic_solver: LinearSolver | None = None
+    """What solves with the critic's curvature for the task's gradient, as the implicit function
+    theorem asks, such as `ConjugateGradient(5)`; None takes that curvature for the identity, as
+    OMD and the paper do."""
+
     @property
     def metric_begins(self) -> int:
         """Steps after which the metric starts to learn, if there is an update after each."""
@@ -325,6 +330,10 @@ class TaskMetConfig(AgentConfig):
         is_estimator = callable(self.hypergradient) and not isinstance(self.hypergradient, type)
         what = "an estimator's object, such as ImplicitGradient()"
         self._require("hypergradient", is_estimator, what)
+        solves = self.critic_solver is None or (
+            callable(self.critic_solver) and not isinstance(self.critic_solver, type)
+        )
+        self._require("critic_solver", solves, "a solver's object, or None")
         self._require("metric", self.metric in ("diagonal", "full"), "'diagonal' or 'full'")
         bounded = self.largest_weight is None or self.largest_weight >= 1
         self._require("largest_weight", bounded, "at least 1, or None")

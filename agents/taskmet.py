@@ -30,6 +30,7 @@ class TaskMet(ModelBasedAlgorithm):
             centred=config.centred_task_gradient,
             relevance=config.relevance,
             hypergradient=config.hypergradient,
+            critic_solver=config.critic_solver,
             metric_optimizer=Adam(config.metric_learning_rate),
         )
 

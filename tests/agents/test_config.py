@@ -86,7 +86,7 @@ def test_every_setting_reaches_the_update(make_agent):
         model_hidden=(4, 5), centred_task_gradient=False, hypergradient=UnrolledGradient(2),
         relevance=CriticSensitivity(0.3), input_scale=0.4, model_input_scale=0.6,
         largest_weight=3.0, restart_critic_optimizer=True, restart_model_optimizer=True,
-        ortho_init=True,
+        ortho_init=True, critic_solver=ConjugateGradient(7),
     ).learner.update  # fmt: skip
     assert (update.gamma, update.tau, update.critic.temperature) == (0.5, 0.25, 0.75)
     assert update.critic_optimizer == Adam(1e-1, restart=True)
@@ -98,6 +98,7 @@ def test_every_setting_reaches_the_update(make_agent):
     assert update.model.reward.sizes == (8, 4, 5, 1)
     assert not update.centred
     assert update.hypergradient == UnrolledGradient(2)
+    assert update.critic_solver == ConjugateGradient(7)
     assert update.relevance == CriticSensitivity(0.3)
     assert update.metric == UnconditionalMetric(Diagonal(6, True, 3.0))
     networks = update.critic.network, update.model.dynamics, update.model.reward
@@ -194,6 +195,7 @@ def test_an_unknown_preset_is_refused_with_those_there_are(agent_class, make_age
         *[("largest_weight", value) for value in (0.5, -1, "5", True, float("inf"))],
         *[("relevance", value) for value in (None, "none", CriticSensitivity)],
         *[("hypergradient", value) for value in (None, ImplicitGradient)],
+        *[("critic_solver", value) for value in (5, ConjugateGradient)],
         *[(scale, value) for scale in ("input_scale", "model_input_scale") for value in (0, -1)],
     ],
 )  # fmt: skip
@@ -235,6 +237,7 @@ def test_a_configuration_survives_json(config_class, preset):
         {"metric_hidden": ()},
         {"metric_hidden": (4, 4), "metric": "full"},
         {"hypergradient": UnrolledGradient(3, 0.5)},
+        {"critic_solver": ConjugateGradient(2)},
         *[{"relevance": chosen}
           for chosen in (CriticSensitivity(0.2, 0.1), Given((1.0, 0.5)),
                          GatesOnly(AllAlike()), PriorOnly(Given((0.5,))))],
