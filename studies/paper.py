@@ -59,7 +59,7 @@ DISTRACTORS = Study(
         "vep": VEPConfig(),
         "taskmet_published": configure(TaskMetConfig, "published", {}),
         "taskmet_constant_rate": TaskMetConfig(learning_rate_decay=0.0),
-        # Without gates and prior: the hypergradient by itself, and solved for the critic's curvature.
+        # Without gates and prior: the hypergradient by itself, without and with the critic's part.
         "taskmet_alone": TaskMetConfig(relevance=AllAlike()),
         "taskmet_alone_solved": TaskMetConfig(
             relevance=AllAlike(), critic_solver=ConjugateGradient(20)
