@@ -320,6 +320,10 @@ class TaskMetConfig(AgentConfig):
     theorem asks, such as `ConjugateGradient(5)`; None takes that curvature for the identity, as
     OMD and the paper do."""
 
+    fitted_critic: bool = False
+    """Whether the task loss is taken at a critic that fits its targets, mean[(y(θ) − y)²], which
+    solving exactly for the curvature of a rich one comes to; `critic_solver` then does nothing."""
+
     @property
     def metric_begins(self) -> int:
         """Steps after which the metric starts to learn, if there is an update after each."""

@@ -31,6 +31,7 @@ class TaskMet(ModelBasedAlgorithm):
             relevance=config.relevance,
             hypergradient=config.hypergradient,
             critic_solver=config.critic_solver,
+            fitted_critic=config.fitted_critic,
             metric_optimizer=Adam(config.metric_learning_rate),
         )
 

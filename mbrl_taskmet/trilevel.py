@@ -218,11 +218,15 @@ class TaskGradientUpdate(ModelBasedUpdate):
         critic_solver: solves with the critic's Gauss-Newton matrix for v; None takes it for the
             identity, as OMD and TaskMet do.
         critic_damping: added to that matrix's diagonal.
+        fitted_critic: whether ω*(θ) is taken for a critic that fits its targets, whatever they are,
+            so that L_task(ω*(θ)) = mean_B[Σ_j (y(θ) − y)²]. An exact solve comes to the same with a
+            critic that is rich enough, and this takes no product with its Jacobian.
     """
 
     centred: bool = True
     critic_solver: LinearSolver | None = None
     critic_damping: float = 1e-3
+    fitted_critic: bool = False
 
     def task_gradient(self, state: TrainState, batch: Batch) -> tuple[Tensor, Info]:
         """g_θ = dL_task(ω*(θ))/dθ = −∇_θ⟨∇_ω L_Q(ω, θ), v⟩ with v = (∂²_ω L_Q)⁻¹ ∇_ω L_task.
@@ -245,10 +249,13 @@ class TaskGradientUpdate(ModelBasedUpdate):
         critic = self.critic.linearize(state.critic, batch.observations, batch.actions)
 
         predicted = model_targets.expand_as(critic.outputs) if self.centred else critic.outputs
-        v = critic.vjp(scale * (predicted - targets))
-        if self.critic_solver is not None:
-            v = self._solve_critic(self.critic_solver, critic, scale, v)
-        sensitivity = scale * critic.jvp(v).sum(0)
+        residuals = predicted - targets
+        if not self.fitted_critic:
+            v = critic.vjp(scale * residuals)
+            if self.critic_solver is not None:
+                v = self._solve_critic(self.critic_solver, critic, scale, v)
+            residuals = critic.jvp(v)
+        sensitivity = scale * residuals.sum(0)
         gradient = model.vjp(
             self.see(state, model_values.input_vjp(self.gamma * continues * sensitivity)),
             sensitivity,

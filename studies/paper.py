@@ -11,7 +11,6 @@ from ..agents import (
     VEPConfig,
 )
 from ..agents.config import configure
-from ..linear_solvers import ConjugateGradient
 from ..relevance import AllAlike
 from ..runs.baselines import dqn, dqn_normalized
 from ..runs.environments import EnvironmentConfig
@@ -59,11 +58,9 @@ DISTRACTORS = Study(
         "vep": VEPConfig(),
         "taskmet_published": configure(TaskMetConfig, "published", {}),
         "taskmet_constant_rate": TaskMetConfig(learning_rate_decay=0.0),
-        # Without gates and prior: the hypergradient by itself, without and with the critic's part.
+        # Without gates and prior: the hypergradient by itself.
         "taskmet_alone": TaskMetConfig(relevance=AllAlike()),
-        "taskmet_alone_solved": TaskMetConfig(
-            relevance=AllAlike(), critic_solver=ConjugateGradient(20)
-        ),
+        "taskmet_alone_fitted": TaskMetConfig(relevance=AllAlike(), fitted_critic=True),
     },
     environments=[EnvironmentConfig(num_distractors=k) for k in (0, *NUMBERS)],
     timesteps=100_000,

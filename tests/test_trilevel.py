@@ -229,6 +229,32 @@ def test_task_gradient_is_that_of_autograd(options):
     assert_close(info["task_loss"], reference.task_loss(state.critic, state.target_critic, BATCH))
 
 
+def test_task_gradient_at_a_fitted_critic_is_that_of_its_targets_error():
+    """mean_B[Σ_j (y(θ) − y)²], whatever the critic."""
+    update = small_update(TaskGradientUpdate, fitted_critic=True)
+    state, reference = draw_state(update), ByAutograd(update)
+    theta = state.model.clone().requires_grad_()
+    modelled = reference.model_targets(theta, state.target_critic, BATCH)
+    errors = modelled - reference.true_targets(state.target_critic, BATCH).detach()
+    loss = len(state.critic) * errors.square().mean()
+    assert_close(update.task_gradient(state, BATCH)[0], torch.autograd.grad(loss, theta)[0])
+
+
+@pytest.mark.parametrize("centred", [True, False])
+def test_a_fitted_critic_is_what_solving_exactly_for_a_rich_one_comes_to(centred):
+    """Of few transitions, so that no two of them move the critic alike."""
+    solved, fitted = (
+        small_update(TaskGradientUpdate, centred=centred, **options)
+        for options in (
+            {"critic_solver": Exact(), "critic_damping": 1e-9},
+            {"fitted_critic": True},
+        )
+    )
+    state, few = draw_state(solved), BATCH._make(part[:2] for part in BATCH)
+    expected, _ = solved.task_gradient(state, few)
+    assert_close(fitted.task_gradient(state, few)[0], expected, rtol=1e-5, atol=1e-8)
+
+
 def test_task_gradient_vanishes_in_a_perfect_model_if_centred():
     """Whatever the critic; the whole one blames the model for the critic's error."""
     centred, whole = (small_update(TaskGradientUpdate, centred=c) for c in (True, False))

@@ -86,7 +86,7 @@ def test_every_setting_reaches_the_update(make_agent):
         model_hidden=(4, 5), centred_task_gradient=False, hypergradient=UnrolledGradient(2),
         relevance=CriticSensitivity(0.3), input_scale=0.4, model_input_scale=0.6,
         largest_weight=3.0, restart_critic_optimizer=True, restart_model_optimizer=True,
-        ortho_init=True, critic_solver=ConjugateGradient(7),
+        ortho_init=True, critic_solver=ConjugateGradient(7), fitted_critic=True,
     ).learner.update  # fmt: skip
     assert (update.gamma, update.tau, update.critic.temperature) == (0.5, 0.25, 0.75)
     assert update.critic_optimizer == Adam(1e-1, restart=True)
@@ -99,6 +99,7 @@ def test_every_setting_reaches_the_update(make_agent):
     assert not update.centred
     assert update.hypergradient == UnrolledGradient(2)
     assert update.critic_solver == ConjugateGradient(7)
+    assert update.fitted_critic
     assert update.relevance == CriticSensitivity(0.3)
     assert update.metric == UnconditionalMetric(Diagonal(6, True, 3.0))
     networks = update.critic.network, update.model.dynamics, update.model.reward
