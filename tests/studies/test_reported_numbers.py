@@ -98,7 +98,8 @@ def test_readme_has_the_returns_among_independent_noise():
         "DQN, normalised": "dqn_normalized",
     }
     assert {line[0] for line in lines} == {number for number, _ in groups}
-    assert {*variants.values(), "taskmet_constant_rate"} == {variant for _, variant in groups}
+    elsewhere = {"taskmet_constant_rate", *ALONE.values()}
+    assert {variant for _, variant in groups} - elsewhere == {*variants.values()}
     for line in lines:
         cells = dict(zip(header, line, strict=True))
         number = cells["distractors"]
@@ -110,6 +111,25 @@ def test_readme_has_the_returns_among_independent_noise():
         assert cells["ranking AUC"] == (worst_auc(ours) if int(number) else NONE)
         reported = [returns[int(number)][0] for returns in PAPER.values() if int(number) in returns]
         assert cells["the paper's TaskMet, OMD, MLE"] == (each(reported) or NONE)
+
+
+ALONE = {"the identity": "taskmet_alone", "a critic that fits": "taskmet_alone_fitted"}
+"""TaskMet without gates and prior, by what stands for the critic's curvature."""
+
+
+def test_results_have_the_hypergradient_by_itself():
+    _, *lines = tables_under("docs/results.md", "The hypergradient by itself")[0]
+    groups = results("distractors", seeds=1)
+    assert [line[0] for line in lines] == list(ALONE)
+    for name, *cells in lines:
+        group = groups["128", ALONE[name]]
+        assert cells == [
+            each(group.final),
+            mean_and_error(group.final),
+            interval(group.area),
+            each(group.aucs[:, -1], "{:.2f}"),
+            each(group.ratios[:, -1], "{:.1f}"),
+        ], name
 
 
 def test_readme_has_the_returns_with_the_papers_settings():
