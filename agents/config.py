@@ -55,6 +55,11 @@ def are_sizes(value: Any) -> bool:
     return isinstance(value, tuple) and all(type(v) is int and v > 0 for v in value)
 
 
+def _is_function(value: Any) -> bool:
+    """Whether it can be called, and is no class, which somebody has forgotten to call."""
+    return callable(value) and not isinstance(value, type)
+
+
 def _plain(value: Any) -> Any:
     """NumPy's scalars as Python's, and lists, as which a file has them, as tuples."""
     if isinstance(value, tuple | list):
@@ -322,7 +327,8 @@ class TaskMetConfig(AgentConfig):
 
     fitted_critic: bool = False
     """Whether the task loss is taken at a critic that fits its targets, mean[(y(θ) − y)²], which
-    solving exactly for the curvature of a rich one comes to; `critic_solver` then does nothing."""
+    solving exactly for the curvature of a rich one comes to; `critic_solver` then does nothing. (If
+    not `centred_task_gradient`, Q − y is still the residual, as it is with a solver.)"""
 
     @property
     def metric_begins(self) -> int:
@@ -331,12 +337,9 @@ class TaskMetConfig(AgentConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        is_estimator = callable(self.hypergradient) and not isinstance(self.hypergradient, type)
         what = "an estimator's object, such as ImplicitGradient()"
-        self._require("hypergradient", is_estimator, what)
-        solves = self.critic_solver is None or (
-            callable(self.critic_solver) and not isinstance(self.critic_solver, type)
-        )
+        self._require("hypergradient", _is_function(self.hypergradient), what)
+        solves = self.critic_solver is None or _is_function(self.critic_solver)
         self._require("critic_solver", solves, "a solver's object, or None")
         self._require("metric", self.metric in ("diagonal", "full"), "'diagonal' or 'full'")
         bounded = self.largest_weight is None or self.largest_weight >= 1

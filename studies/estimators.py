@@ -9,8 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..agents import MetricWeights, ModelBasedAlgorithm, TaskMetConfig
+from ..agents import ModelBasedAlgorithm, TaskMetConfig
 from ..agents.config import PUBLISHED
+from ..agents.separation import Separation
 from ..hypergradient import (
     FullHessian,
     HypergradientEstimator,
@@ -133,5 +134,4 @@ def measure(asked: Tensor, reference: Tensor, distractors: NDArray[np.bool_]) ->
 
 
 def _auc(gain: Tensor, distractors: NDArray[np.bool_]) -> float:
-    names = tuple(str(number) for number in range(len(distractors)))
-    return MetricWeights(names, gain.double().numpy()).separation(distractors).ranking_auc
+    return Separation.of(gain.double().numpy(), distractors).ranking_auc

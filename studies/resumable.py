@@ -98,11 +98,15 @@ class ResumableStudy(ABC, Generic[JobT]):
     def picture(self, rows: Sequence[Row], path: Path) -> None:
         """The results as a picture."""
 
+    def _all_labels(self, variant: str, run: JobT) -> dict[str, Any]:
+        """The labels, and where they do not name it the variant."""
+        return {"variant": variant} | self.labels(variant, run)
+
     def choices(self) -> dict[str, list[Any]]:
         """What runs can be chosen by: the values that there are, by column."""
         found: dict[str, dict[Any, None]] = {}
         for variant, run in self.runs():
-            for column, value in ({"variant": variant} | self.labels(variant, run)).items():
+            for column, value in self._all_labels(variant, run).items():
                 found.setdefault(column, {})[value] = None
         return {column: list(values) for column, values in found.items()}
 
@@ -125,7 +129,7 @@ class ResumableStudy(ABC, Generic[JobT]):
         study = self if seeds is None else replace(self, seeds=seeds)
         runs = []
         for variant, run in study.runs():
-            labels = {"variant": variant} | self.labels(variant, run)
+            labels = self._all_labels(variant, run)
             if all(labels[column] in values for column, values in wanted.items()):
                 runs.append((variant, run))
         if not runs:
@@ -142,7 +146,7 @@ class ResumableStudy(ABC, Generic[JobT]):
 
     def names(self, runs: Sequence[tuple[str, JobT]]) -> list[str]:
         """A name for each of these runs: its variant, and in what else it differs from others."""
-        found = [{"variant": variant} | self.labels(variant, run) for variant, run in runs]
+        found = [self._all_labels(variant, run) for variant, run in runs]
         # The agent's class follows from the variant.
         different = [
             column

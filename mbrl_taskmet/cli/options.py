@@ -5,6 +5,11 @@ from collections.abc import Sequence
 import torch
 
 
+def spelled(name: str) -> str:
+    """An option as it is typed."""
+    return f"--{name.replace('_', '-')}"
+
+
 def check_positive(**options: int | None) -> None:
     """Refuse numbers below one; None was not given.
 
@@ -13,7 +18,7 @@ def check_positive(**options: int | None) -> None:
     """
     for name, value in options.items():
         if value is not None and value < 1:
-            raise ValueError(f"--{name.replace('_', '-')} must be positive.")
+            raise ValueError(f"{spelled(name)} must be positive.")
 
 
 def check_seeds(seeds: Sequence[int]) -> None:

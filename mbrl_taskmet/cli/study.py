@@ -11,7 +11,7 @@ import tyro
 from rich.console import Console
 
 from mbrl_taskmet.agents import DivergenceError
-from mbrl_taskmet.cli.options import check_positive, check_seeds
+from mbrl_taskmet.cli.options import check_positive, check_seeds, spelled
 from mbrl_taskmet.reason import reason, with_type
 from mbrl_taskmet.runs.cluster import ray_cluster
 from mbrl_taskmet.runs.executors import Executor, local_processes
@@ -186,11 +186,7 @@ class StudyCommand:
         for option in given:
             if option not in there:
                 raise ValueError(
-                    f"The study {study.name} has no {_spelled(option)}: choose by "
-                    f"{', '.join(map(_spelled, there))}."
+                    f"The study {study.name} has no {spelled(option)}: choose by "
+                    f"{', '.join(map(spelled, there))}."
                 )
         return {OPTIONS[option]: getattr(self, option) for option in given}
-
-
-def _spelled(option: str) -> str:
-    return f"--{option.replace('_', '-')}"

@@ -2,9 +2,9 @@
 
 import csv
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
+from reported import RESULTS
 from rich.console import Console
 
 from mbrl_taskmet.cli.main import main
@@ -111,6 +111,6 @@ def test_a_choice_on_the_command_line_is_refused_by_its_option(
 
 
 def test_the_shipped_results_are_of_this_study():
-    path = Path(__file__).parents[2] / "studies" / "results" / "decision.csv"
+    path = RESULTS / "decision.csv"
     known = {DECISION.key(DECISION.labels(*run)) for run in DECISION.runs()}
     assert {DECISION.key(row) for row in DECISION.read(path)} <= known

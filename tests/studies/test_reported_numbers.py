@@ -1,17 +1,15 @@
 """Tables of README.md and docs/ say what the results say, and name all that has run."""
 
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
+from reported import RESULTS, ROOT
 
 from mbrl_taskmet.studies import STUDIES
 from mbrl_taskmet.studies.curves import curves
 from mbrl_taskmet.studies.statistics import summarize
 
-ROOT = Path(__file__).parents[2]
-RESULTS = ROOT / "studies" / "results"
 NONE = "–"
 """Where something has not run, or is not there to report."""
 

@@ -5,11 +5,11 @@ import math
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
 from matplotlib.figure import Figure
+from reported import RESULTS
 from stable_baselines3.common.vec_env import VecNormalize
 
 from mbrl_taskmet.agents import DivergenceError, MLEConfig, TaskMetConfig
@@ -28,8 +28,6 @@ from mbrl_taskmet.studies.first_light import FIRST_LIGHT
 from mbrl_taskmet.studies.statistics import Summary
 from mbrl_taskmet.studies.study import Study
 from mbrl_taskmet.studies.summary import summary_table
-
-RESULTS = Path(__file__).parents[2] / "studies" / "results"
 
 SMALL = {"learning_starts": 50, "batch_size": 8, "critic_hidden": (4,), "model_hidden": (4,)}
 TINY = replace(
@@ -427,17 +425,20 @@ def test_a_run_that_diverges_stays_as_it_was_last_evaluated(monkeypatch, tmp_pat
     assert "1 of the study's 2 runs are missing." in found.out
 
 
+def leave_evaluations(folder, *rows):
+    """What a run of `TINY` leaves in its folder."""
+    folder.mkdir()
+    header = "timesteps,episode_return,real_over_distractor_ratio,real_on_top"
+    RunFolder(folder).evaluations.write_text("\n".join([header, *rows, ""]))
+
+
 @pytest.mark.parametrize(("kind", "kept"), [(DivergenceError, 4), (FloatingPointError, 0)])
 def test_a_run_that_its_environment_stopped_leaves_nothing(monkeypatch, tmp_path, kind, kept):
     def train_all(runs, *_, on_failed, **__):
         failures = {folder: kind("not finite") for folder in runs}
         for folder, error in failures.items():
-            folder.mkdir()
-            RunFolder(folder).evaluations.write_text(
-                "timesteps,episode_return,real_over_distractor_ratio,real_on_top\n"
-                "60,9.0,1.0,0\n"
-                "64,8.0,1.0,0\n"  # which is none of the study's
-            )
+            # The second is none of the study's.
+            leave_evaluations(folder, "60,9.0,1.0,0", "64,8.0,1.0,0")
             on_failed(folder, runs[folder], error)
         return failures
 
@@ -451,11 +452,7 @@ def test_a_run_that_its_environment_stopped_leaves_nothing(monkeypatch, tmp_path
 def test_results_outlast_a_picture_that_cannot_be_drawn(tmp_path, monkeypatch, capsys):
     def train_all(runs, *_, on_finished, **__):
         for folder, run in runs.items():
-            folder.mkdir()
-            RunFolder(folder).evaluations.write_text(
-                "timesteps,episode_return,real_over_distractor_ratio,real_on_top\n"
-                "60,9.0,1.0,0\n120,9.0,1.0,0\n"
-            )
+            leave_evaluations(folder, "60,9.0,1.0,0", "120,9.0,1.0,0")
             on_finished(folder, run)
         return {}
 
