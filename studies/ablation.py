@@ -62,7 +62,7 @@ def draw_by_ingredient(study: Study, rows: Sequence[Row], path: Path) -> None:
         for axis, measure in zip(line, _MEASURES.values(), strict=True):
             seeds = [measure(group) for group in groups]
             summaries = [summarize(values) for values in seeds]
-            draw_intervals(axis, places, summaries, sideways=True, fmt="o", color="C0")
+            draw_intervals(axis, places, summaries, sideways=True, linestyle="", color="C0")
             for place, values in zip(places, seeds, strict=True):
                 axis.plot(values, [place] * len(values), "|", color="C1", alpha=0.7)
             if groups[0].variant == next(iter(study.variants)):

@@ -17,6 +17,7 @@ from ..decision.catalogue import SETUPS
 from ..decision.experiment import Experiment
 from ..runs.run_folder import RunFolder
 from ..runs.training import Report
+from .figures import look
 from .resumable import ResumableStudy, Row, number
 
 MEASURES = ("decision_quality", "regret", "test_mse", "seconds")
@@ -193,11 +194,9 @@ class DecisionStudy(ResumableStudy[ExperimentRun]):
                 axis.plot(
                     [float(row["test_mse"]) for row in group],
                     [float(row["decision_quality"]) for row in group],
-                    # Marks tell apart what shares one of the cycle's ten colours.
-                    {"taskmet": "*", "taskmet_frozen": "x"}.get(name, "o"),
-                    color="black" if name == "constant" else f"C{index}",
                     label=name,
                     alpha=0.7,
+                    **look(index) | {"linestyle": ""},
                 )
             axis.set(title=", ".join(panel), xlabel="test MSE", ylabel="decision quality")
             low, high = axis.get_xlim()

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from .curves import Comparison
 from .estimators import ESTIMATORS, MEASURES, SNR_REAL
+from .figures import look
 from .resumable import Row
 
 
@@ -30,11 +31,9 @@ def draw(study: Comparison, rows: Sequence[Row], path: Path) -> None:
     axes = figure.subplots(len(variants), 3, squeeze=False)
     for (variant, estimator), group in _grouped(rows).items():
         cosine, ranking, noise = axes[variants.index(variant)]
-        # There are more of them than colours.
-        position = list(ESTIMATORS).index(estimator)
-        style, color = "o-" if position < 10 else "x--", f"C{position % 10}"
+        style = look(list(ESTIMATORS).index(estimator))
         for axis, measure in ((cosine, "cosine"), (ranking, "ranking_auc")):
-            axis.plot(*_course(group, measure), style, color=color, label=estimator)
+            axis.plot(*_course(group, measure), label=estimator, **style)
             axis.set(ylabel=f"{measure} of the mean estimate")
         if estimator == "shipped":
             for measure in SNR_REAL:

@@ -15,9 +15,14 @@ from .resumable import Row
 from .statistics import Summary, interquartile_mean, summarize
 
 
-def colour(study: Comparison, variant: str) -> str:
-    """Of a variant, the same in all panels and pictures of a study."""
-    return f"C{position(study, variant)}"
+COLOURS = 10
+"""Of matplotlib's cycle, after which they come again."""
+
+
+def look(index: int) -> dict[str, str]:
+    """Colour, mark and line of one of many that share a picture, twice as many as colours."""
+    mark, line = ("o", "-") if index < COLOURS else ("s", "--")
+    return {"color": f"C{index % COLOURS}", "marker": mark, "linestyle": line}
 
 
 def labelled(name: str, groups: Sequence[Curves]) -> str:
@@ -48,11 +53,11 @@ def draw(study: Comparison, rows: Sequence[Row], path: Path) -> None:
     for (returns, ratios), (panel, groups) in zip(axes, panels.items(), strict=True):
         for group in groups:
             label = labelled(group.variant, [group])
-            color = colour(study, group.variant)
+            style = look(position(study, group.variant)) | {"marker": ""}
             for axis, values in ((returns, group.returns), (ratios, group.ratios)):
                 mean = interquartile_mean(values.T)
-                axis.plot(group.timesteps, mean, color=color, label=label)
-                axis.plot(group.timesteps, values.T, color=color, alpha=0.25, linewidth=0.8)
+                axis.plot(group.timesteps, mean, label=label, **style)
+                axis.plot(group.timesteps, values.T, alpha=0.25, linewidth=0.8, **style)
         named = zip(study.panel, panel.split(", "), strict=True)
         title = ", ".join(f"{column} = {value}" for column, value in named)
         returns.set(title=title, ylabel="episode return")
@@ -80,7 +85,7 @@ def draw_intervals(
     """Draw interquartile means, and the intervals around them, at these positions."""
     ends = np.array([[s.iqm - s.low, s.high - s.iqm] for s in summaries]).T
     means = [s.iqm for s in summaries]
-    style = {"fmt": "o-", "markersize": 4, "capsize": 3, **style}
+    style = {"marker": "o", "markersize": 4, "capsize": 3, **style}
     if sideways:
         axis.errorbar(means, positions, xerr=ends, **style)
     else:
@@ -105,7 +110,9 @@ def draw_by_number(study: Comparison, rows: Sequence[Row], path: Path) -> None:
     axis.set(
         xlabel="distractors",
         ylabel=f"return (IQM of the last {LAST} evaluations, 95 %)",
-        title=f"after {study.timesteps:,} steps\nas reported: {study.published_how}",
+    )
+    figure.suptitle(
+        f"after {study.timesteps:,} steps\nas reported: {study.published_how}", fontsize="medium"
     )
     variants = {group.variant for group in groups}
     for variant in sorted(variants, key=lambda name: (position(study, name), name)):
@@ -118,20 +125,20 @@ def draw_by_number(study: Comparison, rows: Sequence[Row], path: Path) -> None:
             [int(group.panel) for group in own],
             [summarize(group.final) for group in own],
             label=labelled(variant, own),
-            color=colour(study, variant),
             transform=beside,
+            **look(position(study, variant)),
         )
     for variant, returns in study.published.items():
         means, errors = zip(*returns.values(), strict=True)
+        style = look(position(study, variant)) | {"marker": "x", "linestyle": ":"}
         axis.errorbar(
             list(returns),
             means,
             yerr=errors,
-            fmt="x:",
             linewidth=1,
             alpha=0.6,
-            color=colour(study, variant),
             label=f"{variant}, as reported",
+            **style,
         )
     figure.legend(loc="outside right center", fontsize="small")
     figure.savefig(path, dpi=120)

@@ -318,6 +318,27 @@ def test_capacity_is_drawn_over_the_width_with_the_models_error(tmp_path, saved)
     assert set(returns.containers[0].lines[0].get_ydata()) == {3}
 
 
+def test_what_shares_a_picture_looks_different_and_stays_within_it(tmp_path, saved):
+    """The study with the most variants, and with returns that others published."""
+    study = replace(STUDIES["distractors"], timesteps=4_000)
+    study.picture(list(rows_of(study)), tmp_path / "distractors.png")
+    courses, by_number = saved
+    for figure in saved:
+        figure.canvas.draw()
+    (legend,) = by_number.legends
+    handles, names = by_number.axes[0].get_legend_handles_labels()
+    looks = [(line.get_color(), line.get_marker(), line.get_linestyle()) for line, *_ in handles]
+    assert len(names) == len(study.variants) + len(study.published)
+    assert len(set(looks)) == len(looks)
+    lines, _ = courses.axes[1].get_legend_handles_labels()
+    assert len(lines) == len(study.variants)
+    assert len({(line.get_color(), line.get_linestyle()) for line in lines}) == len(lines)
+    for artist in (by_number._suptitle, legend):
+        (left, low), (right, high) = artist.get_window_extent().get_points()
+        assert left >= 0 and low >= 0
+        assert right <= by_number.bbox.width and high <= by_number.bbox.height
+
+
 def test_the_final_performance_is_the_mean_of_the_last_five_evaluations():
     rows = [
         row | {"episode_return": str(value), "model_mse_real": str(100 * value)}
