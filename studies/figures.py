@@ -14,12 +14,11 @@ from .curves import LAST, Comparison, Curves, by_panel, curves, position
 from .resumable import Row
 from .statistics import Summary, interquartile_mean, summarize
 
-
 COLOURS = 10
 """Of matplotlib's cycle, after which they come again."""
 
 
-def look(index: int) -> dict[str, str]:
+def look(index: int) -> dict[str, Any]:
     """Colour, mark and line of one of many that share a picture, twice as many as colours."""
     mark, line = ("o", "-") if index < COLOURS else ("s", "--")
     return {"color": f"C{index % COLOURS}", "marker": mark, "linestyle": line}
