@@ -21,6 +21,9 @@ BEGINNING = ("input_scale", "ortho_init")
 ACTING = ("temperature", "exploration_epsilon", "target_entropy", *BEGINNING)
 """The hyperparameters that concern a policy, beside the sizes of its layers."""
 
+IN_FORCE = tuple(name for name in ACTING if name not in BEGINNING)
+"""Those that it goes on acting by, and that nothing but a policy has."""
+
 
 class LearnedPolicy(BasePolicy):
     """A policy that is a perceptron on observations as learning sees them.

@@ -32,7 +32,7 @@ from ..forms import Diagonal
 from ..metric import Metric, UnconditionalMetric
 from ..train_state import Info
 from ..trilevel import ModelBasedUpdate
-from .acting import ACTING, BEGINNING, LearnedPolicy
+from .acting import IN_FORCE, LearnedPolicy
 from .config import AgentConfig, Preset, configure
 from .finite import check_losses
 from .learner import Learner
@@ -116,7 +116,9 @@ class ModelBasedAlgorithm(ReadableAlgorithm):
         _init_setup_model: bool = True,
         **hyperparameters: Any,
     ) -> None:
-        config = configure(self.config_class, preset, hyperparameters)
+        # What `policy_kwargs` say of hyperparameters is what is in force.
+        said = {name: value for name, value in (policy_kwargs or {}).items() if name in IN_FORCE}
+        config = configure(self.config_class, preset, hyperparameters | said)
         if env is None and _init_setup_model:
             raise ValueError("There is no environment: pass one, or the id of a registered one.")
         if isinstance(policy, str) and policy not in self.policy_aliases:
@@ -140,6 +142,7 @@ class ModelBasedAlgorithm(ReadableAlgorithm):
         self.__dict__.update({f.name: getattr(config, f.name) for f in fields(config)})
         self.dimension_names: tuple[str, ...] = ()
         self.saved_by = type(self).__name__  # in a checkpoint, the class that wrote it
+        self.evidence_of = ""  # likewise, what the running mean of relevance is of
         self._info: Info = {}
         # Told what is about to take long; whoever shows progress otherwise replaces it.
         self.announce: Callable[[str], None] = self._say
@@ -169,10 +172,9 @@ class ModelBasedAlgorithm(ReadableAlgorithm):
         if self.policy_class is LearnedPolicy:
             self.policy_class = policy_for(action_space)
         check_policy(self.policy_class, action_space)
-        self.policy_kwargs = policy_arguments(self.policy_class, config, policy_kwargs)
-        # What they say of the policy's hyperparameters is what is in force.
-        own = [name for name in ACTING if name not in BEGINNING]  # which the model has too
-        self.__dict__.update({name: policy_kwargs[name] for name in own if name in policy_kwargs})
+        # The configuration has what else they said, unless it was changed at loading.
+        others = {name: value for name, value in policy_kwargs.items() if name not in IN_FORCE}
+        self.policy_kwargs = policy_arguments(self.policy_class, config, others)
         self.critic_hidden = tuple(self.policy_kwargs["net_arch"])
         random_actions = copy.deepcopy(action_space)
         super()._setup_model()
@@ -188,10 +190,16 @@ class ModelBasedAlgorithm(ReadableAlgorithm):
         if misplaced := self._misplaced(self.env):
             raise ValueError(misplaced)
         self.learner = Learner(self._make_update(), self._seed_streams(self.seed), self.device)
+        self.evidence_of = self.evidence_of or self.learner.update.relevance.gathers
         self._show_to_policy()
 
     def _seed_streams(self, seed: int | None) -> torch.Generator:
-        """One seed, and a stream of its own for each purpose: acting, and learning's, returned."""
+        """One seed, and a stream of its own for each purpose: acting, and learning's, returned.
+
+        Without a seed, torch's global generator decides, as in Stable-Baselines3.
+        """
+        if seed is None:
+            seed = int(torch.randint(2**32, ()))
         learning, acting = np.random.SeedSequence(seed).generate_state(2)
         self.policy.generator.manual_seed(int(acting))
         return torch.Generator().manual_seed(int(learning))
@@ -283,6 +291,11 @@ class ModelBasedAlgorithm(ReadableAlgorithm):
         self._observe_stored()
         if self.normalize_observations:
             self.learner.renew_normalizer()
+        else:  # as an agent can be loaded that did normalise
+            self.learner.drop_normalizer()
+        self._anneal()
+
+    def _anneal(self) -> None:
         rate, at_first = map(self.lr_schedule, (self._current_progress_remaining, 1.0))
         self.learner.anneal(rate / at_first)
 
@@ -325,6 +338,9 @@ class ModelBasedAlgorithm(ReadableAlgorithm):
     def _setup_learn(self, *args: Any, **kwargs: Any) -> tuple[int, BaseCallback]:
         prepared = super()._setup_learn(*args, **kwargs)
         self._observe_stored()
+        # Where the last call left it until the next renewal otherwise.
+        self._update_current_progress_remaining(self.num_timesteps, self._total_timesteps)
+        self._anneal()
         return prepared
 
     def dump_logs(self) -> None:
@@ -422,8 +438,18 @@ class ModelBasedAlgorithm(ReadableAlgorithm):
                 'The policy acts by what its learner has learned: give "learner" too, as '
                 "get_parameters returns it."
             )
-        super().set_parameters(load_path_or_dict, exact_match, device)
-        self._show_to_policy()
+        try:
+            super().set_parameters(load_path_or_dict, exact_match, device)
+            self._forget_others_evidence()
+        finally:  # what is refused may have changed the policy before
+            self._show_to_policy()
+
+    def _forget_others_evidence(self) -> None:
+        """Gather anew if the relevance was changed at loading to one that tells by other things."""
+        gathers = self.learner.update.relevance.gathers
+        if gathers and gathers != self.evidence_of:
+            self.learner.forget_evidence()
+            self.evidence_of = gathers
 
     def _excluded_save_params(self) -> list[str]:
         return [*super()._excluded_save_params(), "learner", "announce", "_info"]

@@ -1,16 +1,16 @@
 """The imperative shell around the pure update: it holds the state that the update replaces."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import numpy as np
 import torch
 from stable_baselines3.common.running_mean_std import RunningMeanStd
 from torch import Tensor
+from torch.utils._pytree import tree_map
 
 from ..batch import Batch
 from ..compilation import CompiledFunction
-from ..normalizer import standardizer
+from ..normalizer import identity_like, standardizer
 from ..train_state import Info, TrainState
 from ..trilevel import ModelBasedUpdate
 
@@ -44,7 +44,7 @@ class Learner:
         self._update: Callable[..., tuple[TrainState, Info]] = update.__call__
         self._fit: Callable[..., tuple[TrainState, Info]] = update.fit
         self.generator = generator
-        self.state = _map(lambda tensor: tensor.to(device), update.init(generator, dtype))
+        self.state = tree_map(lambda tensor: tensor.to(device), update.init(generator, dtype))
         # By default it begins with a variance of one, a floor under all that is small.
         self._observed = RunningMeanStd(epsilon=0.0, shape=(update.model.num_observations,))
 
@@ -80,6 +80,16 @@ class Learner:
         like = self.state.normalizer.mean
         moments = (torch.as_tensor(moment).to(like) for moment in (self._observed.mean, std))
         self.state = self.state._replace(normalizer=standardizer(*moments))
+
+    def drop_normalizer(self) -> None:
+        """Leave observations as they are."""
+        mean = self.state.normalizer.mean
+        self.state = self.state._replace(normalizer=identity_like(mean, len(mean)))
+
+    def forget_evidence(self) -> None:
+        """Know nothing of what matters, as at first."""
+        nothing_known = torch.zeros_like(self.state.sight.evidence)
+        self.state = self.state._replace(sight=self.update.relevance.judge(nothing_known))
 
     def anneal(self, share: float) -> None:
         """Leave this share of the critic's and the policy's step size, and of the gates' pace."""
@@ -153,8 +163,8 @@ class Learner:
         for name in OBSERVED:
             setattr(self._observed, name, state_dict[name].cpu().numpy().copy())
         tensors = iter([state_dict[name].to(expected[name]) for name in _flatten(self.state)])
-        state = _map(lambda _: next(tensors), self.state)
-        # Judged as this agent does, whatever relevance it was saved with.
+        state = tree_map(lambda _: next(tensors), self.state)
+        # Judged as this agent does, whatever gates it was saved with.
         sight = self.update.relevance.judge(state.sight.evidence)
         self.state = state._replace(sight=sight)
 
@@ -167,11 +177,3 @@ def _flatten(state: TrainState) -> dict[str, Tensor]:
         else:
             flat |= {f"{name}.{key}": tensor for key, tensor in value._asdict().items()}
     return flat
-
-
-def _map(function: Callable[[Tensor], Tensor], state: TrainState) -> TrainState:
-    mapped: dict[str, Any] = {
-        name: function(value) if isinstance(value, Tensor) else type(value)(*map(function, value))
-        for name, value in state._asdict().items()
-    }
-    return TrainState(**mapped)

@@ -49,19 +49,23 @@ class ReadableAlgorithm(CheckedAlgorithm):
         """The learned weight of each dimension's prediction error, with names and ranks.
 
         Raises:
-            ValueError: if the weights depend on experience and a loaded agent has none.
+            ValueError: if the weights depend on experience, and a loaded agent has none, or not
+                the `VecNormalize` under which it learned.
         """
-        experienced = self.replay_buffer.size() > 0
-        batch = self._experience() if experienced else self.replay_buffer.zeros()
-        found = read_metric(self.dimension_names, self.learner, batch, self._external_scale())
-        if found.quantiles is None or experienced:
+        found = self._read(self.replay_buffer.zeros())
+        if found.quantiles is None:  # the same at every transition
             return found
+        if self.replay_buffer.size() > 0:
+            return self._read(self._experience())
         if self.lacks_experience:
             raise ValueError(
                 f"The weights of this {type(self).__name__} depend on experience: give it "
                 "its own with load_replay_buffer first."
             )
         return MetricWeights(self.dimension_names, np.ones(self.num_dimensions))
+
+    def _read(self, batch: Batch) -> MetricWeights:
+        return read_metric(self.dimension_names, self.learner, batch, self._external_scale())
 
     def _external_scale(self) -> FloatArray | None:
         """By what `VecNormalize` multiplies observations, shape (n,) or (); None if unknown."""
@@ -87,7 +91,8 @@ class ReadableAlgorithm(CheckedAlgorithm):
         normalises observations.
 
         Raises:
-            ValueError: if there is no experience, as in a loaded agent without its own.
+            ValueError: if there is no experience, as in a loaded agent without its own, or not the
+                `VecNormalize` under which it was made.
         """
         if self.replay_buffer.size() == 0:
             raise ValueError(
@@ -101,6 +106,11 @@ class ReadableAlgorithm(CheckedAlgorithm):
 
     def _experience(self) -> Batch:
         """Some transitions as the networks read them; looking at them does not change the run."""
+        if self.normalized_outside and self._vec_normalize_env is None:
+            raise ValueError(
+                f"This {type(self).__name__} learned under VecNormalize, without which its "
+                "experience cannot be read: load it with env=VecNormalize.load(...)."
+            )
         (batch,) = self.replay_buffer.sample_batches(
             1_024, 1, torch.Generator().manual_seed(0), self._vec_normalize_env
         )

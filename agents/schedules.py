@@ -18,6 +18,6 @@ class LateFall:
     start: float
 
     def __call__(self, progress_remaining: float) -> float:
-        """The rate, from the progress that remains: 1 at first, 0 at the end."""
+        """The rate, from the progress that remains: 1 at first, 0 at the end and below after it."""
         fallen = max(1 - progress_remaining - self.start, 0) / (1 - self.start)
-        return self.rate * (1 - self.decay * fallen)
+        return self.rate * (1 - self.decay * min(fallen, 1))

@@ -17,28 +17,28 @@ def names_of(env: Any, num_dimensions: int) -> tuple[str, ...]:
 
     Returns:
         n names; `observation_0`, `observation_1`, ... where the meaning is unknown, as after a
-        wrapper that changes observations.
+        wrapper that changes observations and names none itself.
 
     Raises:
         ValueError: if what the environment says are not different names.
     """
-    if env.has_wrapper_attr("dimension_names"):
-        names = env.get_wrapper_attr("dimension_names")
-    elif _changes_observations(env):
-        names = None
-    else:
-        base = type(env.unwrapped)
-        names = KNOWN_NAMES.get(f"{base.__module__}:{base.__name__}")
-    return dimension_names(names, num_dimensions)
+    return dimension_names(_own_names(env), num_dimensions)
 
 
-def _changes_observations(env: Any) -> bool:
-    """Whether one of its wrappers is a `gymnasium.ObservationWrapper`, which has this method."""
-    while env is not env.unwrapped:
-        if hasattr(type(env), "observation"):
-            return True
+def _own_names(env: Any) -> object:
+    """What is said from the outside in, up to where dimensions become others; None if nothing."""
+    while not hasattr(env, "dimension_names"):
+        if env is env.unwrapped:
+            base = type(env)
+            return KNOWN_NAMES.get(f"{base.__module__}:{base.__name__}")
+        if hasattr(type(env), "observation") and type(env).__name__ not in KEEPING:
+            return None  # a `gymnasium.ObservationWrapper`, which has this method
         env = env.env
-    return False
+    return env.dimension_names
+
+
+KEEPING = ("NormalizeObservation", "RescaleObservation", "DtypeObservation")
+"""Gymnasium's wrappers whose dimensions are those that they wrap, in other units."""
 
 
 def dimension_names(own: object, num_dimensions: int) -> tuple[str, ...]:

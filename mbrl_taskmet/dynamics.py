@@ -29,13 +29,13 @@ class DynamicsModel:
     def of_capacity(
         cls,
         num_observations: int,
-        num_actions: int,
+        action_size: int,
         hidden: Sequence[int],
         input_scale: float = 1.0,
         ortho_init: bool = False,
     ) -> "DynamicsModel":
         """Two perceptrons of these hidden sizes: the capacity of the model."""
-        inputs = num_observations + num_actions
+        inputs = num_observations + action_size
         return cls(
             num_observations,
             MLP((inputs, *hidden, num_observations), input_scale, ortho_init),

@@ -28,6 +28,11 @@ class Relevance:
             ValueError: if it cannot.
         """
 
+    @property
+    def gathers(self) -> str:
+        """What its evidence is of, since of another's it can make nothing; empty if of nothing."""
+        return ""
+
     def observe(
         self, model: DynamicsModel, critic: Critic, state: TrainState, batch: Batch
     ) -> Tensor:
@@ -92,6 +97,11 @@ class CriticSensitivity(Relevance):
     def __post_init__(self) -> None:
         _check_shares(threshold=self.threshold, floor=self.floor, rate=self.rate)
 
+    @property
+    def gathers(self) -> str:
+        """Sensitivities."""
+        return "sensitivities"
+
     def observe(
         self, model: DynamicsModel, critic: Critic, state: TrainState, batch: Batch
     ) -> Tensor:
@@ -140,6 +150,11 @@ class Predictability(Relevance):
 
     def __post_init__(self) -> None:
         _check_shares(least=self.least, floor=self.floor, rate=self.rate)
+
+    @property
+    def gathers(self) -> str:
+        """Errors."""
+        return "errors"
 
     def observe(
         self, model: DynamicsModel, critic: Critic, state: TrainState, batch: Batch
@@ -206,6 +221,11 @@ class PartOfRelevance(Relevance):
     def check(self, num_dimensions: int) -> None:
         """As the other."""
         self.relevance.check(num_dimensions)
+
+    @property
+    def gathers(self) -> str:
+        """As the other."""
+        return self.relevance.gathers
 
     def observe(
         self, model: DynamicsModel, critic: Critic, state: TrainState, batch: Batch

@@ -8,6 +8,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import configure
 
 from mbrl_taskmet.agents import MLE, TaskMet
+from mbrl_taskmet.agents.schedules import LateFall
 
 
 class Shares(BaseCallback):
@@ -52,6 +53,23 @@ def test_training_that_goes_on_goes_on_from_the_progress_it_has_made(make_agent)
     agent.learn(500)
     found = shares(agent, 500, reset_num_timesteps=False)
     assert found[502] == pytest.approx(0.5, abs=1e-2)
+
+
+def test_the_rate_falls_no_further_where_more_steps_are_taken_than_were_asked_for(make_agent):
+    assert LateFall(1e-3, 0.95, 0.7)(-0.5) == LateFall(1e-3, 0.95, 0.7)(0.0)
+    falling = {"learning_rate_decay": 1.0, "learning_rate_decay_start": 0.0}
+    agent = make_agent(MLE, train_freq=(4, "episode"), gradient_steps=100, **falling)
+    found = shares(agent, 70)
+    assert agent.num_timesteps > 75
+    assert agent.learner.state.annealing.item() == 0
+    assert min(found.values()) >= 0
+
+
+def test_learning_anew_begins_at_the_whole_rate(make_agent):
+    falling = {"learning_rate_decay": 1.0, "learning_rate_decay_start": 0.0}
+    agent = make_agent(MLE, learning_starts=0, **falling)
+    assert shares(agent, 350)[350] < 0.5
+    assert shares(agent, 40)[1] == 1
 
 
 def test_the_rate_is_logged_as_in_stable_baselines3(make_agent, tmp_path):

@@ -210,6 +210,17 @@ def test_dimensions_that_a_wrapper_changed_are_numbered(make_agent, make_env, tm
     assert make_agent(MLE, turned).dimension_names == tuple(f"observation_{i}" for i in range(4))
 
 
+def test_a_wrapper_that_changes_observations_takes_their_names(make_agent, make_env):
+    env = make_env()
+    names = make_agent(MLE, env).dimension_names
+    turned = gym.wrappers.TransformObservation(env, lambda o: o[::-1], None)
+    assert make_agent(MLE, turned).dimension_names == tuple(f"observation_{i}" for i in range(6))
+    turned.dimension_names = names[::-1]
+    assert make_agent(MLE, turned).dimension_names == names[::-1]
+    in_other_units = gym.wrappers.NormalizeObservation(env)
+    assert make_agent(MLE, in_other_units).dimension_names == names
+
+
 def test_names_of_dimensions_that_are_no_names_are_refused(make_agent):
     env = gym.make("CartPole-v1")
     env.unwrapped.dimension_names = ("x", "x", "angle", "speed")
@@ -262,6 +273,42 @@ def test_a_setting_given_at_loading_is_in_force(make_agent, tmp_path, name, valu
     assert in_force(TaskMet.load(tmp_path / "agent.zip")) != value
     loaded = TaskMet.load(tmp_path / "agent.zip", **{name: value})
     assert getattr(loaded, name) == in_force(loaded) == value
+
+
+@pytest.mark.parametrize("name", ["temperature", "exploration_epsilon"])
+def test_a_setting_given_at_loading_wins_over_the_policys_keywords(make_agent, tmp_path, name):
+    make_agent(MLE, policy_kwargs={name: 0.25}).save(tmp_path / "first.zip")
+    first = MLE.load(tmp_path / "first.zip")
+    MLE.load(tmp_path / "first.zip", **{name: 0.5}).save(tmp_path / "second.zip")
+    for agent, value in [(first, 0.25), (MLE.load(tmp_path / "second.zip"), 0.5)]:
+        policy = agent.policy
+        acted_by = {"temperature": policy.critic.temperature}.get(name, policy.exploration_epsilon)
+        assert getattr(agent, name) == acted_by == value
+
+
+def test_normalising_can_be_left_off_at_loading(make_agent, make_env, tmp_path):
+    agent = make_agent(MLE).learn(120)
+    agent.save(tmp_path / "agent.zip")
+    loaded = MLE.load(tmp_path / "agent.zip", env=make_env(), normalize_observations=False)
+    # It acts in the units that it has learned in, until it learns in others.
+    observations = np.random.default_rng(0).normal(size=(20, 6)).astype(np.float32)
+    np.testing.assert_array_equal(greedy(loaded, observations), greedy(agent, observations))
+    loaded.learn(200, reset_num_timesteps=False)
+    mean, scale, largest = loaded.learner.state.normalizer
+    assert torch.equal(mean, torch.zeros(6))
+    assert torch.equal(scale, torch.ones(6))
+    assert largest == torch.inf
+
+
+def test_without_a_seed_torchs_global_generator_decides(make_agent):
+    def first_parameters():
+        return make_agent(MLE, seed=None).learner.state.model
+
+    torch.manual_seed(5)
+    first, second = first_parameters(), first_parameters()
+    torch.manual_seed(5)
+    assert torch.equal(first_parameters(), first)
+    assert not torch.equal(first, second)
 
 
 def test_a_setting_out_of_range_is_refused_at_loading_too(make_agent, tmp_path):
@@ -396,6 +443,15 @@ def test_the_configuration_says_what_policy_keywords_put_in_force(make_agent, tm
     for one in (agent, MLE.load(tmp_path / "agent.zip")):
         assert (one.config.temperature, one.config.exploration_epsilon) == (0.5, 0.3)
         assert (one.policy.critic.temperature, one.policy.exploration_epsilon) == (0.5, 0.3)
+
+
+def test_parameters_that_are_refused_change_nothing_that_acts(make_agent, observations):
+    agent, other = make_agent(MLE).learn(80), make_agent(MLE, model_hidden=(9,), seed=1).learn(80)
+    before = greedy(agent, observations)
+    assert not np.array_equal(greedy(other, observations), before)
+    with pytest.raises(ValueError, match="does not belong to this agent"):
+        agent.set_parameters(other.get_parameters())
+    np.testing.assert_array_equal(greedy(agent, observations), before)
 
 
 def test_normalised_environments_are_learned_on_normalised_transitions(agent_class, make_agent):

@@ -9,7 +9,7 @@ from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 from mbrl_taskmet import MLE, OMD, VEP, TaskMet, VaGraM
-from mbrl_taskmet.relevance import AllAlike
+from mbrl_taskmet.relevance import AllAlike, CriticSensitivity, GatesOnly, Predictability
 
 independence = pytest.mark.parametrize("independent", [True, False])
 
@@ -254,6 +254,18 @@ def test_a_loaded_agent_acts_as_it_sees_now(make_agent, tmp_path):
     assert torch.equal(alike.policy.gates, torch.ones(6))
     assert torch.equal(gated.policy.gates, gated.learner.state.sight.gates)
     assert not torch.equal(gated.policy.gates, alike.policy.gates)
+
+
+def test_a_loaded_agent_takes_no_evidence_for_what_it_is_not(make_agent, tmp_path):
+    make_agent(MLE, relevance=Predictability()).learn(80).save(tmp_path / "agent.zip")
+    errors = MLE.load(tmp_path / "agent.zip", relevance=GatesOnly(Predictability(floor=0.5)))
+    assert errors.learner.state.sight.evidence.min() > 0
+    alike = MLE.load(tmp_path / "agent.zip", relevance=AllAlike())
+    alike.save(tmp_path / "alike.zip")
+    for name in ("agent", "alike"):
+        loaded = MLE.load(tmp_path / f"{name}.zip", relevance=CriticSensitivity())
+        assert torch.equal(loaded.learner.state.sight.evidence, torch.zeros(6))
+        assert torch.equal(loaded.policy.gates, torch.ones(6))
 
 
 @pytest.mark.slow

@@ -277,6 +277,34 @@ def test_weights_per_unit_are_the_environments_under_an_outer_normalisation(
     np.testing.assert_allclose(loaded.per_unit, found.per_unit)
 
 
+def test_experience_from_under_an_outer_normalisation_is_not_read_without_it(
+    make_agent, make_env, tmp_path
+):
+    env = VecNormalize(make_vec_env(make_env, 1))
+    agent = make_agent(VaGraM, env).learn(150)
+    agent.save(tmp_path / "agent.zip")
+    agent.save_replay_buffer(tmp_path / "replay.pkl")
+    without, within = (VaGraM.load(tmp_path / "agent.zip", env=outer) for outer in (None, env))
+    for loaded in (without, within):
+        loaded.load_replay_buffer(tmp_path / "replay.pkl")
+    for read in (without.metric_weights, without.prediction_errors):
+        with pytest.raises(ValueError, match=r"load it with env=VecNormalize\.load"):
+            read()
+    np.testing.assert_array_equal(within.metric_weights().weights, agent.metric_weights().weights)
+    np.testing.assert_array_equal(within.prediction_errors(), agent.prediction_errors())
+
+
+def test_weights_that_no_transition_changes_are_read_without_an_outer_normalisation(
+    make_agent, make_env, tmp_path
+):
+    agent = make_agent(TaskMet, VecNormalize(make_vec_env(make_env, 1))).learn(150)
+    agent.save(tmp_path / "agent.zip")
+    agent.save_replay_buffer(tmp_path / "replay.pkl")
+    loaded = TaskMet.load(tmp_path / "agent.zip")
+    loaded.load_replay_buffer(tmp_path / "replay.pkl")
+    np.testing.assert_array_equal(loaded.metric_weights().weights, agent.metric_weights().weights)
+
+
 def test_weights_per_unit_are_as_ever_where_only_rewards_are_normalised(
     make_agent, make_env, tmp_path
 ):

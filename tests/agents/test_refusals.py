@@ -172,6 +172,9 @@ def test_a_non_finite_first_observation_stops_the_run(make_agent):
 
 def test_the_dimension_is_named_as_the_environment_names_it(make_agent, make_env):
     class Broken(gym.ObservationWrapper):
+        # A wrapper may have changed them, and has to say so.
+        dimension_names = make_env().get_wrapper_attr("dimension_names")
+
         def observation(self, observation):
             return np.where(np.arange(6) == 4, np.nan, observation).astype(np.float32)
 
