@@ -5,7 +5,7 @@ environment with whatever error comes first.
 """
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -89,6 +89,24 @@ class CheckedAlgorithm(OffPolicyAlgorithm):
         assert isinstance(first, np.ndarray)
         check_experience(first, np.zeros(0), self.dimension_names, self.num_timesteps)
         return prepared
+
+    def save(
+        self,
+        path: str | Path | io.BufferedIOBase,
+        exclude: Iterable[str] | None = None,
+        include: Iterable[str] | None = None,
+    ) -> None:
+        """Save the agent; as in Stable-Baselines3, but a file is replaced by a whole one only."""
+        if not isinstance(path, str | Path) or Path(path).is_dir():
+            super().save(path, exclude, include)
+            return
+        whole = Path(path if Path(path).suffix else f"{path}.zip").resolve()
+        part = Path(f"{whole}.part")
+        try:
+            super().save(part, exclude, include)
+            part.replace(whole)
+        finally:
+            part.unlink(missing_ok=True)
 
     @classmethod
     def _settings_at_loading(cls, given: dict[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import hashlib
 import multiprocessing
-import resource
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -158,7 +158,10 @@ def peak_memory() -> float:
     try:
         return _process("status", "VmHWM")
     except OSError:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        import resource
+
+        bytes_each = 1 if sys.platform == "darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * bytes_each / 2**20
 
 
 def resident_memory() -> float:

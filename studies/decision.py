@@ -19,6 +19,7 @@ from ..runs.run_folder import RunFolder
 from ..runs.training import Report
 from .figures import look
 from .resumable import ResumableStudy, Row, number
+from .statistics import mean_and_deviation
 
 MEASURES = ("decision_quality", "regret", "test_mse", "seconds")
 LABELS = ("problem", "regime", "method", "alpha", "dataset_seed", "model_seed")
@@ -83,12 +84,10 @@ class DecisionStudy(ResumableStudy[ExperimentRun]):
         variants: the method's name and its α, by the name in tables.
         problems: pairs of seeds, of the data and of the model, by task; the model's are those that
             `seeds` chooses from.
-        regimes: kinds of data; those of all tasks together.
     """
 
     variants: Mapping[str, tuple[str, float]]
     problems: Mapping[str, Sequence[tuple[int, int]]]
-    regimes: Sequence[str]
 
     def runs(self) -> Iterator[tuple[str, ExperimentRun]]:
         """All runs: task by task, and in each seed by seed, so that partial results compare."""
@@ -96,8 +95,7 @@ class DecisionStudy(ResumableStudy[ExperimentRun]):
             for dataset_seed, model_seed in seeds:
                 if model_seed not in self.seeds:
                     continue
-                regimes = [name for name in SETUPS[problem].regimes if name in self.regimes]
-                for regime, variant in product(regimes, self.variants):
+                for regime, variant in product(SETUPS[problem].regimes, self.variants):
                     method, alpha = self.variants[variant]
                     yield (
                         variant,
@@ -171,7 +169,7 @@ class DecisionStudy(ResumableStudy[ExperimentRun]):
             table.add_row(
                 name,
                 str(len(group)),
-                f"{quality.mean():.2f} ± {quality.std():.2f}",
+                mean_and_deviation(quality, "{:.2f}"),
                 f"{mean_std[0]:.2f} ± {mean_std[1]:.2f}" if mean_std else "",
                 f"{quality.min():.2f}",
                 f"{regret.mean():.2g}",
@@ -233,7 +231,6 @@ DECISION = DecisionStudy(
         "budget": tuple(product(range(5), range(2))),
         "portfolio": tuple((0, seed) for seed in range(5)),
     },
-    regimes=[regime for setup in SETUPS.values() for regime in setup.regimes],
     seeds=range(10),
     runs_per_process=None,
     columns=(*LABELS, *MEASURES),

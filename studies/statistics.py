@@ -59,3 +59,15 @@ def summarize(
     means = interquartile_mean(scores[drawn])
     low, high = np.percentile(means, [tail, 100 - tail], method="inverted_cdf")
     return Summary(float(interquartile_mean(scores)), float(low), float(high))
+
+
+def mean_and_deviation(values: NDArray[np.float64], form: str) -> str:
+    """Mean ± sample standard deviation, in a format; of one value there is no deviation.
+
+    >>> mean_and_deviation(np.array([1.0, 2.0, 3.0]), "{:.1f}")
+    '2.0 ± 1.0'
+    >>> mean_and_deviation(np.array([2.0]), "{:.1f}")
+    '2.0'
+    """
+    mean = form.format(values.mean())
+    return mean if len(values) == 1 else f"{mean} ± {form.format(values.std(ddof=1))}"

@@ -3,6 +3,7 @@
 import ast
 import doctest
 import importlib
+import inspect
 import shutil
 import subprocess
 import sys
@@ -175,6 +176,9 @@ def test_the_sdist_holds_every_module_and_no_tests(built):
 def test_the_examples_in_the_documentation_are_true():
     # Not by `pkgutil`, to which an editable install does not show the mapped packages.
     names = [name.removesuffix(".__init__") for name in SOURCES]
-    results = [doctest.testmod(importlib.import_module(name)) for name in names]
-    assert sum(result.attempted for result in results) > 0
-    assert sum(result.failed for result in results) == 0
+    modules = [importlib.import_module(name) for name in names]
+    results = {module.__name__: doctest.testmod(module) for module in modules}
+    tested = {name for name, result in results.items() if result.attempted}
+    assert tested == {module.__name__ for module in modules if ">>> " in inspect.getsource(module)}
+    assert len(tested) > 1
+    assert sum(result.failed for result in results.values()) == 0

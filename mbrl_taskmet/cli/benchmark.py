@@ -63,9 +63,11 @@ class Benchmark:
                 raise ValueError(
                     "--quick has sizes of its own: leave out --quick or --num-distractors."
                 )
-        if self.quick and self.output is not None and self.output.resolve() == REPORTED:
+        part_only = "--quick" if self.quick else "--num-distractors" if self.num_distractors else ""
+        if part_only and self.output is not None and self.output.resolve() == REPORTED:
             raise ValueError(
-                "What is timed with --quick is not reported: choose another folder with --output."
+                f"What is timed with {part_only} would take the place of what is reported: choose "
+                "another folder with --output."
             )
 
     def _benchmark(self, part: Part) -> tuple[Sequence[str], Iterable[Row]]:

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from mbrl_taskmet.cli.options import check_seeds
 from mbrl_taskmet.decision.experiment import Experiment, Outcome
+from mbrl_taskmet.studies.statistics import mean_and_deviation
 
 
 @dataclass(frozen=True)
@@ -69,10 +70,9 @@ def _as_dict(outcome: Outcome) -> dict[str, float]:
 
 
 def _table(title: str, results: dict[str, list[Outcome]]) -> Table:
-    """Mean ± standard deviation over the seeds."""
+    """Mean ± sample standard deviation over the seeds."""
     table = Table("method", "decision quality", "regret", "test MSE", "seconds", title=title)
     for name, outcomes in results.items():
-        values = np.array([[*one.quality, one.seconds] for one in outcomes])
-        cells = zip(values.mean(0), values.std(0), strict=True)
-        table.add_row(name, *(f"{mean:.3g} ± {std:.2g}" for mean, std in cells))
+        measures = np.array([[*one.quality, one.seconds] for one in outcomes]).T
+        table.add_row(name, *(mean_and_deviation(values, "{:.3g}") for values in measures))
     return table

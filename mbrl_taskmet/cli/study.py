@@ -1,5 +1,6 @@
 """`mbrl-taskmet study`: run what is missing of a study, then show and draw its results."""
 
+import csv
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -99,6 +100,11 @@ class StudyCommand:
             )
         check_positive(jobs=self.jobs)
         self._check_seeds()
+        if self.results == REPORTED and not REPORTED.is_dir():
+            raise ValueError(
+                f"There is no folder {REPORTED} here, where reported results lie: change to the "
+                "repository, or name a folder for the results with --results."
+            )
         study = STUDIES[self.name]
         runs = study.chosen(self._wanted(study), self.seeds)
         path = self.results / f"{self.name}.csv"
@@ -140,7 +146,14 @@ class StudyCommand:
             folders = {Path(scratch, name): run for name, run in zip(names, missing, strict=True)}
 
             def keep(folder: Path, rows: list[list[Any]]) -> None:
-                study.append(path, rows)
+                try:
+                    study.append(path, rows)
+                except (OSError, ValueError) as error:
+                    raise ValueError(
+                        f"What {folder.name} has found could not be added to {path} "
+                        f"({reason(error)}): its lines are in {_set_aside(study, rows)}, to be "
+                        "added by hand."
+                    ) from error
                 shutil.rmtree(folder)
 
             def keep_finished(folder: Path, run: Job) -> None:
@@ -190,3 +203,14 @@ class StudyCommand:
                     f"{', '.join(map(spelled, there))}."
                 )
         return {OPTIONS[option]: getattr(self, option) for option in given}
+
+
+def _set_aside(study: AnyStudy, rows: list[list[Any]]) -> Path:
+    """Rows in a file of their own, where the results cannot be written."""
+    with tempfile.NamedTemporaryFile(
+        "w", newline="", prefix=f"{study.name}-", suffix=".csv", delete=False
+    ) as file:
+        writer = csv.writer(file)
+        writer.writerow(study.columns)
+        writer.writerows(rows)
+    return Path(file.name)

@@ -18,7 +18,8 @@ FIRST_EVALUATION_SEED = 1_000_000
 def evaluation_seed(seed: int, episodes: int) -> int:
     """Of the first of as many environments of evaluation, each of which has the next one.
 
-    No training with a seed below has them, and no evaluation of a training with another seed.
+    No training with a seed below has them, and no evaluation of a training with another seed in as
+    many episodes.
     """
     return FIRST_EVALUATION_SEED + seed * episodes
 

@@ -43,7 +43,7 @@ def train_all(
     Raises:
         Exception: what these two raise; the runs under way end then, and no other begins.
     """
-    workers = min(jobs or os.cpu_count() or 1, len(runs))
+    workers = min(jobs or _cores(), len(runs))
     failures: dict[Path, Exception] = {}
     with executor(runs, workers, runs_per_process) as execution, runs_progress(console) as progress:
         timesteps = {folder: run.timesteps for folder, run in runs.items()}
@@ -65,6 +65,13 @@ def train_all(
             stop.set()
             listener.join()
     return failures
+
+
+def _cores() -> int:
+    """Processor cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # which Linux has, where schedulers give out a few
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _follow(reports: Reports, display: RunsDisplay, stop: threading.Event) -> None:

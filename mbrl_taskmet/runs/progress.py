@@ -65,7 +65,8 @@ class RunsDisplay:
                 self._progress.start_task(task)
                 self._progress.update(task, visible=True)
                 self._steps[folder] = steps
-            self._progress.update(task, completed=steps, episode_return=value, note=note)
+                self._progress.update(task, note=note)
+            self._progress.update(task, completed=steps, episode_return=value)
             # Of each bar rich keeps a thousand samples, which are to reach back that far.
             if self._progress.get_time() - self._updated >= WINDOW_S / 1_000:
                 self._update_all()
@@ -76,8 +77,10 @@ class RunsDisplay:
             self._ended.add(folder)
             task = self._tasks[folder]
             self._progress.start_task(task)
-            self._progress.update(task, visible=not self._crowded)
+            note = "failed" if failed else ""
+            self._progress.update(task, visible=not self._crowded, note=note)
             if failed:
+                self._progress.stop_task(task)
                 self._total -= self._timesteps[folder] - self._steps[folder]
             else:
                 self._steps[folder] = self._timesteps[folder]
@@ -93,7 +96,7 @@ class RunsDisplay:
         )
 
     def _count(self) -> str:
-        return f"{len(self._ended)} of {len(self._tasks)} runs done"
+        return f"{len(self._ended)} of {len(self._tasks)} runs ended"
 
 
 def runs_progress(console: Console, get_time: Callable[[], float] = time.monotonic) -> Progress:
@@ -104,7 +107,7 @@ def runs_progress(console: Console, get_time: Callable[[], float] = time.monoton
         MofNCompleteColumn(),
         _ReturnColumn(),
         _SpeedColumn(),
-        TimeRemainingColumn(),
+        _TimeLeftColumn(),
         console=console,
         speed_estimate_period=WINDOW_S,
         get_time=get_time,
@@ -128,8 +131,20 @@ class _SpeedColumn(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         speed = task.speed or task.finished_speed
-        shown = speed is not None and _is_run(task)
+        shown = speed is not None and _is_run(task) and not _has_failed(task)
         return Text(f"{speed:5.0f} steps/s" if shown else "", "cyan")
+
+
+class _TimeLeftColumn(TimeRemainingColumn):
+    """The time that is left, of what goes on."""
+
+    def render(self, task: Task) -> Text:
+        return Text() if _has_failed(task) else super().render(task)
+
+
+def _has_failed(task: Task) -> bool:
+    """Whether it was stopped before its end."""
+    return task.stop_time is not None and not task.finished
 
 
 def _is_run(task: Task) -> bool:

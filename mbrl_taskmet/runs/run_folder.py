@@ -103,8 +103,7 @@ class RunFolder:
 
     def read_evaluations(self) -> list[dict[str, str]]:
         """A row for each evaluation so far, by column."""
-        with self.evaluations.open(newline="") as file:
-            return list(csv.DictReader(file))
+        return list(csv.DictReader(_whole_lines(self.evaluations)))
 
     def read_weights(self) -> tuple[list[str], NDArray[np.float64], NDArray[np.float64]]:
         """Names of the dimensions, timesteps of shape (T,), and weights of shape (T, n).
@@ -113,8 +112,8 @@ class RunFolder:
             RunFolderError: if nothing was recorded yet, or the file is damaged.
         """
         try:
-            text = self.weights.read_text() if self.weights.exists() else ""
-            header, *rows = list(csv.reader(text.splitlines())) or [[]]
+            lines = _whole_lines(self.weights) if self.weights.exists() else []
+            header, *rows = list(csv.reader(lines)) or [[]]
             values = np.array(rows, dtype=np.float64).reshape(len(rows), len(header))
         except (ValueError, csv.Error):
             raise RunFolderError(
@@ -137,6 +136,12 @@ class RunFolder:
             return MetricWeights.load(self.metric)
         except ValueError as error:
             raise RunFolderError(str(error)) from None
+
+
+def _whole_lines(path: Path) -> list[str]:
+    """Without what an interruption has left of a last one, whose numbers may be cut."""
+    with path.open(newline="") as file:
+        return [line for line in file if line.endswith("\n")]
 
 
 def find_runs(path: Path) -> list[RunFolder]:

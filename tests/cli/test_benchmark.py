@@ -74,17 +74,19 @@ def test_a_benchmark_of_nothing_writes_nothing(cli, measured, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("option", [["--quick"], ["--num-distractors", 3]])
 @pytest.mark.parametrize("through_a_link", [False, True])
-def test_quick_timings_do_not_replace_those_reported_wherever_they_are_made(
-    cli, asked, tmp_path, through_a_link
+def test_timings_of_a_part_do_not_replace_those_reported_wherever_they_are_made(
+    cli, asked, tmp_path, through_a_link, option
 ):
     folder = Path(benchmarks.__file__).resolve().parent / "results"
     if through_a_link:
         (tmp_path / "link").symlink_to(folder)
         folder = tmp_path / "link"
-    status, output, complaint = cli("benchmark", "--quick", "--output", folder)
+    status, output, complaint = cli("benchmark", *option, "--output", folder)
     assert (status, output, asked) == (2, "", [])
     assert complaint.count("\n") == 1
+    assert option[0] in complaint
     assert "choose another folder with --output" in complaint
 
 

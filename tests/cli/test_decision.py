@@ -20,10 +20,12 @@ def test_a_method_is_shown_beside_constant_and_random(cli):
 
 
 def test_the_table_has_means_over_the_seeds(cli):
-    status, output, _ = cli("decision", "budget", "constant", "--regime", "dense")
+    arguments = ("decision", "budget", "constant", "--regime", "dense", "--seeds")
+    status, output, _ = cli(*arguments, 0, 1)
     assert status == 0
     assert "budget, dense" in output
     assert re.search(r"constant .* ± ", output)
+    assert "±" not in cli(*arguments, 0)[1]
 
 
 def test_a_method_that_stands_beside_the_others_runs_once(cli):

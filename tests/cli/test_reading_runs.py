@@ -315,11 +315,24 @@ def test_a_configuration_with_an_unknown_hyperparameter_is_refused(cli, spoiled)
 
 
 @pytest.mark.parametrize(
-    "text", ["", "timesteps,a,b\n", "timesteps,a,b\n0,1\n", "timesteps,a\n0,x\n"]
+    "text", ["", "timesteps,a,b", "timesteps,a,b\n", "timesteps,a,b\n0,1\n", "timesteps,a\n0,x\n"]
 )
 def test_damaged_or_missing_weights_are_refused(cli, spoiled, text):
     spoiled.weights.write_text(text)
     assert "weights" in refused(cli("weights", spoiled.path), spoiled)
+
+
+def test_what_an_interruption_has_left_of_a_row_is_not_read(spoiled):
+    """Of either file, cut within a number of its last row."""
+    _, timesteps, weights = spoiled.read_weights()
+    evaluations = spoiled.read_evaluations()
+    for path in (spoiled.weights, spoiled.evaluations):
+        whole = path.read_bytes().rstrip(b"\r\n")
+        path.write_bytes(whole[:-2])
+    _, some_timesteps, some_weights = spoiled.read_weights()
+    assert some_timesteps.tolist() == timesteps[:-1].tolist()
+    assert some_weights.tolist() == weights[:-1].tolist()
+    assert spoiled.read_evaluations() == evaluations[:-1]
 
 
 def test_weights_that_are_no_text_are_refused(cli, spoiled):

@@ -1,7 +1,5 @@
 """Noisy environments by id."""
 
-import doctest
-import sys
 from functools import partial
 
 import gymnasium as gym
@@ -216,8 +214,3 @@ def test_an_unknown_argument_is_refused_by_name_and_with_the_nearest(make, argum
 def test_beside_a_process_an_unknown_argument_is_refused_with_the_nearest():
     with pytest.raises(TypeError, match=r"\['num_distractor'\]: .* Did you mean 'num_distractors'"):
         gym.make(CART_POLE, kind=Gaussian(), num_distractor=3)
-
-
-def test_the_example_in_the_documentation_is_true():
-    module = sys.modules[make_noisy.__module__]
-    assert doctest.testmod(module) == doctest.TestResults(failed=0, attempted=2)

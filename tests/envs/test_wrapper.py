@@ -1,10 +1,8 @@
 """The wrapper: what it leaves alone, what it adds, and where."""
 
 import copy
-import doctest
 import pickle
 import re
-import sys
 import warnings
 
 import gymnasium as gym
@@ -422,11 +420,6 @@ def test_integer_observations_are_refused_with_the_wrapper_that_helps():
     with pytest.raises(ValueError, match=r"floating-point observations, got .*DtypeObservation"):
         DistractorWrapper(env, K)
     assert DistractorWrapper(DtypeObservation(env, np.float32), K).observation_space.shape == (8,)
-
-
-def test_the_example_in_the_documentation_is_true():
-    module = sys.modules[DistractorWrapper.__module__]
-    assert doctest.testmod(module) == doctest.TestResults(failed=0, attempted=3)
 
 
 @every_kind

@@ -1,5 +1,6 @@
 """Runs side by side, wherever they are trained."""
 
+import io
 import os
 import queue
 from contextlib import contextmanager
@@ -24,7 +25,8 @@ def test_no_more_workers_than_asked_for_cores_or_runs(tmp_path, monkeypatch, job
         asked.append((jobs, runs_per_process))
         yield Execution(queue.Queue(), iter([(folder, None) for folder in runs]))
 
-    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {5, 7}, raising=False)
     runs = {tmp_path / name: Deed("plain") for name in "abc"}
     console = Console(quiet=True)
     assert not train_all(runs, console, jobs=jobs, runs_per_process=7, executor=recording)
@@ -49,7 +51,7 @@ def test_of_many_runs_one_that_has_ended_is_not_shown_again_by_a_late_report(tmp
     runs = {tmp_path / f"run{index}": Deed("plain") for index in range(9)}
     assert not train_all(runs, Console(quiet=True), executor=reporting_late)
     visible = [task.description for task in shown[0].tasks if task.visible]
-    assert visible == ["9 of 9 runs done"]
+    assert visible == ["9 of 9 runs ended"]
     assert shown[0].tasks[-1].completed == 9
 
 
@@ -86,7 +88,7 @@ def test_the_steps_of_a_run_that_failed_are_neither_left_nor_done():
     everything = progress.tasks[-1]
     display.report(Path("a"), 400, None, "")
     display.end(Path("a"), failed=True)
-    assert (everything.description, everything.completed) == ("1 of 4 runs done", 400)
+    assert (everything.description, everything.completed) == ("1 of 4 runs ended", 400)
     for second in range(1, 11):
         clock.now = float(second)
         display.report(Path("b"), second, None, "")
@@ -94,6 +96,23 @@ def test_the_steps_of_a_run_that_failed_are_neither_left_nor_done():
     assert everything.time_remaining == everything.remaining == 3 * 5_000 - 10
     display.end(Path("b"))
     assert everything.completed == 5_400
+
+
+def test_the_bar_of_a_run_that_failed_says_so_and_nothing_of_what_would_be_left():
+    clock = Clock()
+    console = Console(width=120, record=True, file=io.StringIO())
+    progress = runs_progress(console, clock)
+    display = RunsDisplay(progress, {Path(name): 5_000 for name in "ab"}, workers=2)
+    for second in range(1, 11):
+        clock.now = float(second)
+        for name in "ab":
+            display.report(Path(name), 100 * second, 9.5, "compiling")
+    display.report(Path("b"), 1_100, 9.5, "")
+    display.end(Path("a"), failed=True)
+    console.print(progress.get_renderable())
+    of_a, of_b, *_ = console.export_text().splitlines()
+    assert of_a.split()[-2:] == ["1000/5000", "failed"]
+    assert of_b.split()[-6:-1] == ["1100/5000", "return", "9.5", "111", "steps/s"]
 
 
 @pytest.mark.parametrize(("runs", "workers", "shown"), [(2, 2, False), (3, 2, True), (9, 9, True)])

@@ -68,7 +68,7 @@ def test_the_table_shows_the_published_number_and_the_worst_run(capsys):
     assert list(DECISION.grouped(rows)) == [("cubic", "published", "dfl 10")]
     Console(width=200).print(DECISION.show(rows))
     shown = capsys.readouterr().out
-    assert "0.00 ± 0.50" in shown
+    assert "0.00 ± 0.71" in shown  # √½, of ±½
     assert "0.62 ± 0.74" in shown
     assert "-0.50" in shown
 

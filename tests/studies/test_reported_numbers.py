@@ -1,4 +1,8 @@
-"""Tables of README.md and docs/ say what the results say, and name all that has run."""
+"""Tables of README.md and docs/ say what the results say, and name all that has run.
+
+Not here are the tables of speed, and in `docs/results.md` those of sixteen distractors of each
+kind, of mixtures and of larger bodies.
+"""
 
 import re
 
@@ -8,7 +12,8 @@ from reported import RESULTS, ROOT
 
 from mbrl_taskmet.studies import STUDIES
 from mbrl_taskmet.studies.curves import curves
-from mbrl_taskmet.studies.statistics import summarize
+from mbrl_taskmet.studies.decision import PUBLISHED
+from mbrl_taskmet.studies.statistics import mean_and_deviation, summarize
 
 NONE = "–"
 """Where something has not run, or is not there to report."""
@@ -308,3 +313,64 @@ def test_decisions_have_what_each_estimator_of_the_hypergradient_says():
         means = [np.mean([float(row[measure]) for row in found]) for measure in measures]
         written = [f"{mean:.2f}".replace("-0.00", "0.00").replace("-", "−") for mean in means]
         assert cells == [*written[:3], ", ".join(written[3:])], estimator
+
+
+METHODS = {
+    "MSE": "mse",
+    "MSE, chosen by decisions": "mse_by_task",
+    "DFL": "dfl",
+    "DFL, α = 10": "dfl 10",
+    "LODL, weighted MSE": "lodl",
+    "LODL, weighted MSE, α = 10": "lodl 10",
+    "LODL, directed": "lodl_directed",
+    "LODL, directed, α = 10": "lodl_directed 10",
+    "LODL, quadratic": "lodl_quadratic",
+    "TaskMet": "taskmet",
+    "TaskMet, metric frozen": "taskmet_frozen",
+    "constant predictor": "constant",
+}
+"""What the study `decision` has, by its name in the tables; chance is 0 by definition."""
+
+REGIMES = {"Cubic": "published", "S&P 500": "sp500", "TSE": "tse"}
+"""Kinds of data, where the tables have another name for them."""
+
+
+def of_decisions(task, name, measure):
+    """A measure of all runs of a method, on a task as the tables call it."""
+    problem, _, regime = task.partition(", ")
+    regime = REGIMES.get(regime or problem, regime)
+    study = STUDIES["decision"]
+    rows = study.grouped(study.read(RESULTS / "decision.csv"))
+    group = rows[problem.lower(), regime, METHODS[name]]
+    return np.array([float(row[measure]) for row in group])
+
+
+def quality(task, name):
+    cell = mean_and_deviation(of_decisions(task, name, "decision_quality"), "{:.2f}")
+    return cell.replace("-0.00", "0.00").replace("-", "−")
+
+
+def error(task, name):
+    mean = of_decisions(task, name, "test_mse").mean()
+    return f"{float(f'{mean:.2g}'):g}"
+
+
+def test_all_that_was_measured_of_decisions_is_reported():
+    qualities, errors = tables_under("docs/decision.md", "The three published tasks")
+    for table, measure in ((qualities, quality), (errors, error)):
+        (_, *tasks), *lines = table
+        assert [line[0] for line in lines] == list(METHODS)
+        for name, *cells in lines:
+            assert cells == [measure(task, name) for task in tasks], name
+
+
+def test_readme_has_the_decisions_beside_the_papers():
+    (_, *header), *lines = tables_under("README.md", "The same metric, for decisions")[0]
+    assert {line[0] for line in lines} < set(METHODS)
+    for name, *cells in lines:
+        for task, found, of_error in zip(header[::2], cells[::2], cells[1::2], strict=True):
+            published = PUBLISHED.get((METHODS[name], task.partition(",")[0].lower()))
+            known = published is not None and task != "Budget, mixed"
+            paper = f" [{published[0]:.2f}]".replace("-", "−") if known else ""
+            assert found == quality(task, name) + paper, (name, task)
+            assert of_error == error(task, name), (name, task)

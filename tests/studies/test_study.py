@@ -2,6 +2,7 @@
 
 import csv
 import math
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -57,13 +58,6 @@ def rows_of(study, episode_return=1.0):
 
 
 AGENT_STUDIES = {name: study for name, study in STUDIES.items() if isinstance(study, Study)}
-
-
-def test_every_study_runs_each_variant_environment_and_seed_once():
-    for study in AGENT_STUDIES.values():
-        keys = [tuple(study.labels(*run).items()) for run in study.runs()]
-        assert len(set(keys)) == len(keys)
-        assert len(keys) == len(study.variants) * len(study.environments) * len(study.seeds)
 
 
 @pytest.mark.parametrize("name", STUDIES)
@@ -455,7 +449,9 @@ def leave_evaluations(folder, *rows):
 
 
 @pytest.mark.parametrize(("kind", "kept"), [(DivergenceError, 4), (FloatingPointError, 0)])
-def test_a_run_that_its_environment_stopped_leaves_nothing(monkeypatch, tmp_path, kind, kept):
+def test_of_runs_that_were_stopped_only_those_that_diverged_leave_their_evaluations(
+    monkeypatch, tmp_path, kind, kept
+):
     def train_all(runs, *_, on_failed, **__):
         failures = {folder: kind("not finite") for folder in runs}
         for folder, error in failures.items():
@@ -471,7 +467,10 @@ def test_a_run_that_its_environment_stopped_leaves_nothing(monkeypatch, tmp_path
     assert [row["episode_return"] for row in TINY.read(tmp_path / "tiny.csv")] == kept * ["9.0"]
 
 
-def test_results_outlast_a_picture_that_cannot_be_drawn(tmp_path, monkeypatch, capsys):
+@pytest.fixture
+def finish_all(monkeypatch):
+    """Let every run of `TINY` finish at once."""
+
     def train_all(runs, *_, on_finished, **__):
         for folder, run in runs.items():
             leave_evaluations(folder, "60,9.0,1.0,0", "120,9.0,1.0,0")
@@ -480,6 +479,38 @@ def test_results_outlast_a_picture_that_cannot_be_drawn(tmp_path, monkeypatch, c
 
     monkeypatch.setattr("mbrl_taskmet.cli.study.train_all", train_all)
     monkeypatch.setitem(STUDIES, "tiny", TINY)
+
+
+def test_what_cannot_be_added_to_the_results_is_set_aside(
+    tmp_path, finish_all, monkeypatch, capsys
+):
+    """The results are damaged while a run trains."""
+    path = tmp_path / "tiny.csv"
+    append, damaged = Study.append, "what\n"
+
+    def damage_and_append(study, path, rows):
+        path.write_text(damaged)
+        append(study, path, rows)
+
+    monkeypatch.setattr(Study, "append", damage_and_append)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    assert main(["study", "tiny", "--results", str(tmp_path), "--seeds", "0"]) == 2
+    complaint = " ".join(capsys.readouterr().err.split())
+    assert path.read_text() == damaged
+    (aside,) = tmp_path.glob("tiny-*.csv")
+    assert f"its lines are in {aside}" in complaint
+    aside.replace(path)
+    assert [row["episode_return"] for row in TINY.read(path)] == ["9.0", "9.0"]
+
+
+def test_a_study_elsewhere_than_in_the_repository_asks_for_a_folder(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["study", "first_light"]) == 2
+    assert "name a folder for the results with --results" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_results_outlast_a_picture_that_cannot_be_drawn(tmp_path, finish_all, capsys):
     (tmp_path / "tiny.png").mkdir()
     assert main(["study", "tiny", "--results", str(tmp_path)]) == 2
     assert "tiny.png cannot be written" in capsys.readouterr().err
