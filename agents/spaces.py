@@ -9,7 +9,7 @@ from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
 from ..dimension_names import names_of
-from ..returned import REAL, check_observation, check_reward
+from ..returned import REAL_KINDS, check_observation, check_reward
 from .finite import check_experience
 
 
@@ -156,7 +156,7 @@ def check_arrays(observations: Any, rewards: Any, shape: tuple[int, int], step: 
 
 
 def _are_real(array: Any, shape: tuple[int, ...]) -> bool:
-    return isinstance(array, np.ndarray) and array.shape == shape and array.dtype.kind in REAL
+    return isinstance(array, np.ndarray) and array.shape == shape and array.dtype.kind in REAL_KINDS
 
 
 def _described(value: Any) -> str:

@@ -1,6 +1,6 @@
 """What is timed: the agents' own updates, on random transitions."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ from torch.nn.functional import one_hot
 
 from ..agents import MLE, OMD, VEP, ModelBasedAlgorithm, TaskMet
 from ..batch import Batch
+from ..compilation import CompiledFunction
 from ..envs import make_noisy
 from ..train_state import TrainState
 from ..trilevel import ModelBasedUpdate
@@ -76,3 +77,24 @@ def random_batch(batch_size: int, num_dimensions: int, generator: torch.Generato
         terminations=(torch.rand(batch_size, generator=generator) < 0.05).float(),
         noise=torch.zeros(batch_size, 0),
     )
+
+
+class Stepper:
+    """Calls an update again and again, each time on the state it returned.
+
+    Args:
+        case: the update and its batches.
+        compiled: whether to compile it at the first call.
+    """
+
+    def __init__(self, case: Case, *, compiled: bool = False) -> None:
+        self._state = case.state
+        self._batches = case.batch, case.task_batch
+        self._update: Callable[..., Any] = case.update
+        if compiled:
+            self._update = CompiledFunction(case.update.__call__, lambda: None)
+
+    def __call__(self) -> None:
+        """One update."""
+        with torch.no_grad():
+            self._state, _ = self._update(self._state, *self._batches)

@@ -7,9 +7,8 @@ from typing import Any
 
 import torch
 
-from .cases import make_case
+from .cases import Stepper, make_case
 from .measure import in_fresh_process, resident_memory
-from .updates import Stepper
 
 COLUMNS = ("updates", "resident_mib")
 

@@ -6,9 +6,8 @@ from typing import Any
 
 import torch
 
-from .cases import make_case
+from .cases import Stepper, make_case
 from .measure import arithmetic_limit, interleaved
-from .updates import Stepper
 
 COLUMNS = ("varied", "value", "mode", "cpu_ms", "flops", "limit_ms", "ratio_to_limit")
 BASE = {"batch": 256, "hidden": 32, "num_distractors": 16}

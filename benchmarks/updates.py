@@ -10,8 +10,7 @@ from typing import Any
 
 import torch
 
-from ..compilation import CompiledFunction
-from .cases import VARIANTS, Case, make_case
+from .cases import VARIANTS, Stepper, make_case
 from .measure import arithmetic_limit, in_fresh_process, interleaved, peak_memory
 from .reference import AutogradReference, HigherReference, LeanReference
 
@@ -87,27 +86,6 @@ class UpdateBenchmark:
                 "ratio_to_limit": round(timing.cpu / limit.seconds, 2) if limit else "",
                 "ratio_to_reference": round(reference_cpu / timing.cpu, 2),
             }
-
-
-class Stepper:
-    """Calls an update again and again, each time on the state it returned.
-
-    Args:
-        case: the update and its batches.
-        compiled: whether to compile it at the first call.
-    """
-
-    def __init__(self, case: Case, *, compiled: bool = False) -> None:
-        self._state = case.state
-        self._batches = case.batch, case.task_batch
-        self._update: Callable[..., Any] = case.update
-        if compiled:
-            self._update = CompiledFunction(case.update.__call__, lambda: None)
-
-    def __call__(self) -> None:
-        """One update."""
-        with torch.no_grad():
-            self._state, _ = self._update(self._state, *self._batches)
 
 
 def fresh_process(row: Mapping[str, Any]) -> tuple[float | str, float]:

@@ -33,7 +33,7 @@ class Form(Protocol):
         """Λ where it is more than its diagonal, else None: (…, R) → (…, n, n)."""
 
     def clamp(self, raw: Tensor) -> Tensor:
-        """The nearest raw numbers within the form's bounds, if it has any: (…, R) → (…, R)."""
+        """Raw numbers brought within the form's bounds, if it has any: (…, R) → (…, R)."""
 
 
 @dataclass(frozen=True)

@@ -117,8 +117,8 @@ class FullHessian:
 class ImplicitGradient:
     """dL_task/dφ = −∂_φ⟨∂_θL, u⟩ with (H + damping) u = g, where ∂_θL(θ*, φ) = 0.
 
-    No second derivative is taken by automatic differentiation: ∂_φ⟨∂_θL, u⟩ is
-    mean_B[2 ∂_φ((f − y)ᵀ Λ_φ (J u))], one forward-mode product and the metric's own gradient.
+    Nothing is differentiated twice: ∂_φ⟨∂_θL, u⟩ is mean_B[2 ∂_φ((f − y)ᵀ Λ_φ (J u))], one
+    forward-mode product and the metric's own gradient.
 
     Attributes:
         solver: of the linear system.
@@ -154,11 +154,12 @@ class ImplicitGradient:
 
 @dataclass(frozen=True)
 class UnrolledGradient:
-    """dL_task/dφ through K steps of gradient descent on L from θ, unrolled by `higher`.
+    """(∂θ_K/∂φ)ᵀ g through K steps of gradient descent on L from θ_0 = θ, unrolled by `higher`.
 
-    The inner optimiser is plain gradient descent, since a fresh step of Adam does not feel the
-    scale of its gradient and would pass on almost nothing of the metric. Builds an autograd
-    graph: neither compiles nor maps over a population.
+    That is dL_task/dφ as far as g, which is taken at θ, holds at θ_K: for few, small steps. The
+    inner optimiser is plain gradient descent, since a fresh step of Adam does not feel the scale
+    of its gradient and would pass on almost nothing of the metric. Builds an autograd graph:
+    neither compiles nor maps over a population.
 
     Attributes:
         steps: K.

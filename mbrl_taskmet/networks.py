@@ -1,10 +1,10 @@
 """Networks on plain tensors, and their linearisations.
 
-The method asks three things of a network at a point: its outputs, the product of its
-Jacobian with a tangent of the parameters (`jvp`), and with a cotangent of the outputs (`vjp`).
-`ModuleNetwork` gets them from `torch.func` for any `torch.nn.Module`; `MLP` (`mlp.py`) has them as
-a few matrix products. The parameters of a network are one flat vector, so that solvers and
-optimisers are plain linear algebra.
+What the method asks of a network at a point is its `Linearization`: its outputs, the products of
+its Jacobian with a tangent of the parameters and with a cotangent of the outputs, and what else
+follows from them. `ModuleNetwork` gets it from `torch.func` for any `torch.nn.Module`; `MLP`
+(`mlp.py`) has it as a few matrix products. The parameters of a network are one flat vector, so that
+solvers and optimisers are plain linear algebra.
 """
 
 from collections.abc import Callable

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-REAL = "fiub"
+REAL_KINDS = "fiub"
 """Kinds of NumPy's types that are real numbers."""
 
 
@@ -21,7 +21,7 @@ def check_observation(observation: Any, shape: Sequence[int], step: int) -> None
         ValueError: if it is of another shape, or not of real numbers.
     """
     array = np.asarray(observation)
-    if array.shape != shape or array.dtype.kind not in REAL:
+    if array.shape != shape or array.dtype.kind not in REAL_KINDS:
         raise ValueError(
             f"The environment returned an observation of shape {array.shape} and type "
             f"{array.dtype} at step {step}: return real numbers of shape {tuple(shape)}, "
@@ -36,7 +36,7 @@ def check_reward(reward: Any, step: int) -> None:
         ValueError: if it is not a real number.
     """
     array = np.asarray(reward)
-    if array.ndim != 0 or array.dtype.kind not in REAL:
+    if array.ndim != 0 or array.dtype.kind not in REAL_KINDS:
         raise ValueError(
             f"The environment returned the reward {reward!r} at step {step}: return a float."
         )

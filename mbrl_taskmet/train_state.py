@@ -40,7 +40,7 @@ class TrainState(NamedTuple):
         metric_moments: Adam's, of φ.
         normalizer: through which model, critic and metric see observations; whoever gathers
             experience sets it, and no update changes it.
-        sight: what model and critic see of each dimension.
+        sight: what model, metric, critic and actor see of each dimension.
         annealing: share of the critic's and the policy's step size that is in force, and of the
             pace of their gates, a scalar; set from without, as the normaliser is.
     """

@@ -265,7 +265,7 @@ class TaskGradientUpdate(ModelBasedUpdate):
     def _solve_critic(
         self, solver: LinearSolver, critic: CriticLinearization, scale: float, v: Tensor
     ) -> Tensor:
-        """(∂²_ω L_Q)⁻¹ v, where ∂²_ω L_Q is taken as mean_B[2 Jᵀ J], block by block of ω."""
+        """(∂²_ω L_Q)⁻¹ v, where ∂²_ω L_Q is taken as mean_B[2 Jᵀ J], one system for all critics."""
 
         def product(u: Tensor) -> Tensor:
             curved = critic.vjp(scale * critic.jvp(u.view_as(v))).flatten()

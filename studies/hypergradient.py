@@ -32,49 +32,15 @@ REFERENCE_BATCH_SIZE, REFERENCES = 32 * BATCH_SIZE, 4
 
 
 @dataclass(frozen=True)
-class HypergradientRun:
-    """A training run that is stopped every so often to ask all estimators.
-
-    Attributes:
-        hyperparameters: of the agent that is trained.
-        environment: with its distractors.
-        timesteps: environment steps.
-        seed: of everything random.
-        eval_every: steps between two stages.
-    """
-
-    hyperparameters: MLEConfig | TaskMetConfig
-    environment: EnvironmentConfig
-    timesteps: int
-    seed: int
-    eval_every: int
-
-    @property
-    def training(self) -> TrainingConfig:
-        """How the agent is trained."""
-        return TrainingConfig(self.hyperparameters, self.environment, self.timesteps, self.seed)
-
-    @property
-    def agent_name(self) -> str:
-        """Name of the agent that is trained."""
-        return self.training.agent_name
-
-    @property
-    def model_hidden(self) -> tuple[int, ...]:
-        """Hidden layers of its model."""
-        return self.training.model_hidden
-
-    @property
-    def metric(self) -> str:
-        """Form of its metric."""
-        return self.training.metric
+class HypergradientRun(TrainingConfig):
+    """A training run that is stopped every `eval_every` steps to ask all estimators."""
 
     def train(self, folder: Path, report: Report) -> None:
         """Train in a new folder, where the measurements are written as evaluations."""
         torch.set_num_threads(1)
-        agent = self.training.make_agent()
+        agent = self.make_agent()
         run = RunFolder(folder)
-        run.write_config(self.training.as_json())
+        run.write_config(self.as_json())
         agent.set_logger(configure(str(folder), ["csv"]))
         assert agent.env is not None
         stages = StagesCallback(agent.env.get_attr("distractor_mask")[0], self.eval_every)

@@ -10,7 +10,7 @@ from ..runs.environments import EnvironmentConfig
 from ..runs.training import Run, TrainingConfig
 from .study import Study
 
-REAL = 4
+NUM_REAL = 4
 """CartPole's own dimensions, which come first."""
 
 ENVIRONMENTS = [EnvironmentConfig(num_distractors=k) for k in (16, 128)]
@@ -33,7 +33,7 @@ def told(
     """Maximum likelihood that is told which dimensions are real, by the gate of the others."""
 
     def make(environment: EnvironmentConfig, **options: Any) -> TrainingConfig:
-        given = Given((1.0,) * REAL + (closed,) * environment.num_distractors)
+        given = Given((1.0,) * NUM_REAL + (closed,) * environment.num_distractors)
         agent = configure(MLEConfig, preset, {"relevance": wrap(given)})
         return TrainingConfig(agent, environment, **options)
 

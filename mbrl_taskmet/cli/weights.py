@@ -50,15 +50,14 @@ class Weights:
         return 0
 
 
-def show_weights(runs: Sequence[RunFolder], console: Console, rows: int = 20) -> None:
+def show_weights(runs: Sequence[RunFolder], console: Console) -> None:
     """Print the final weights as a table, their mean over the runs.
 
     Args:
         runs: of one environment.
         console: where to.
-        rows: dimensions to show; 0 for all.
     """
-    _print(mean_weights(runs), runs, console, rows)
+    _print(mean_weights(runs), runs, console, Weights.rows)
 
 
 def _print(found: MetricWeights, runs: Sequence[RunFolder], console: Console, rows: int) -> None:

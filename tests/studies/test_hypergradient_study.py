@@ -40,7 +40,7 @@ def agent():
     run = measured(TaskMetConfig(**SMALL))(
         environment=environment, timesteps=80, seed=0, eval_every=40
     )
-    return run.training.make_agent().learn(80)
+    return run.make_agent().learn(80)
 
 
 def test_each_stage_asks_each_estimator(few, tmp_path):
