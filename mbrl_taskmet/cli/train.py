@@ -9,7 +9,6 @@ from typing import Annotated, Any, Union
 
 import tyro
 from rich.console import Console
-from rich.markup import escape
 
 from mbrl_taskmet.agents import AGENTS, AgentConfig
 from mbrl_taskmet.agents.config import Preset, TaskMetConfig, configure
@@ -76,7 +75,7 @@ class Train:
             checkpoint = RunFolder(folder).checkpoint
             if isinstance(error, FloatingPointError) and checkpoint.exists():
                 message += f" The last good checkpoint is {checkpoint}."
-            Console(stderr=True).print(f"[red]{escape(message)}[/red]")
+            Console(stderr=True).print(message, style="red", markup=False)
         finished = [RunFolder(folder) for folder in runs if folder not in failures]
         if finished:
             show_weights(finished, console)

@@ -74,7 +74,7 @@ class BaselineRun:
         """Train, leaving the evaluations in a new folder."""
         torch.set_num_threads(1)
         run = RunFolder(folder)
-        run.write_config({"agent": self.agent_name, "seed": self.seed})
+        folder.mkdir(parents=True)
         recommended = RECOMMENDED.get((self.agent_name, self.environment.base), {})
         agent = BASELINES[self.agent_name](
             "MlpPolicy",
