@@ -178,6 +178,7 @@ def test_returns_among_predictable_distractors(document, besides):
 
 CAPACITY = {
     "TaskMet": "taskmet",
+    "conditional metric": "taskmet_conditional",
     "without the hypergradient": "no_hypergradient",
     "usual start": "taskmet_usual_start",
     "usual start, without the hypergradient": "no_hypergradient_usual_start",
@@ -198,7 +199,8 @@ def test_readme_has_the_returns_of_small_models():
     header, *lines = tables_under("README.md", "Models of little capacity")[0]
     groups = results("capacity")
     names = [line[0].removeprefix("… ") for line in lines]
-    assert names == ["TaskMet", "without the hypergradient", "OMD", "VEP", "MLE"]
+    also = ["conditional metric", "without the hypergradient"]
+    assert names == ["TaskMet", *also, "OMD", "VEP", "MLE"]
     for name, line in zip(names, lines, strict=True):
         *cells, reported = zip(header[1:], line[1:], strict=True)
         assert reported[0].startswith("the paper's")
