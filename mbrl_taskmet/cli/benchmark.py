@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -17,6 +17,31 @@ from mbrl_taskmet.suggestion import check_choices
 
 Part = Literal["update", "loop", "scaling", "memory", "population", "decision"]
 Row = dict[str, Any]
+
+PARTS: Mapping[Part, tuple[Callable[..., Any], Sequence[str], Mapping[str, Any]]] = {
+    "update": (
+        updates.UpdateBenchmark,
+        updates.COLUMNS,
+        {"num_distractors": (16,), "rounds": 5, "fresh": False},
+    ),
+    "loop": (loop.LoopBenchmark, loop.COLUMNS, {"num_distractors": (16,), "steps": 500}),
+    "scaling": (
+        scaling.ScalingBenchmark,
+        scaling.COLUMNS,
+        {"batch": (64, 256), "hidden": (32, 64), "num_distractors": (0, 16), "rounds": 5},
+    ),
+    "memory": (memory.MemoryBenchmark, memory.COLUMNS, {"updates": 1_000}),
+    "population": (
+        populations.PopulationBenchmark,
+        populations.COLUMNS,
+        {"num_distractors": (16,), "members": (1, 4), "gpu_members": (1, 16), "rounds": 5},
+    ),
+    "decision": (decisions.DecisionBenchmark, decisions.COLUMNS, {"stocks": (20,)}),
+}
+"""What times each part, its columns, and what `--quick` has otherwise."""
+
+SIZED: Sequence[Part] = ("update", "loop")
+"""The parts that `--num-distractors` is for."""
 
 REPORTED = Path(benchmarks.__file__).resolve().parent / "results"
 """Where reported timings lie."""
@@ -72,29 +97,11 @@ class Benchmark:
 
     def _benchmark(self, part: Part) -> tuple[Sequence[str], Iterable[Row]]:
         """The columns of a part, and its rows as they are measured."""
-        sizes = self.num_distractors or ((16,) if self.quick else (0, 16, 128, 512))
-        if part == "update":
-            rounds = 5 if self.quick else 30
-            update = updates.UpdateBenchmark(sizes, rounds, fresh=not self.quick)
-            return updates.COLUMNS, update.run()
-        if part == "loop":
-            steps = 500 if self.quick else 2_000
-            return loop.COLUMNS, loop.LoopBenchmark(num_distractors=sizes, steps=steps).run()
-        if part == "scaling":
-            growth = scaling.ScalingBenchmark()
-            if self.quick:
-                growth = scaling.ScalingBenchmark((64, 256), (32, 64), (0, 16), rounds=5)
-            return scaling.COLUMNS, growth.run()
-        if part == "memory":
-            number = 1_000 if self.quick else 100_000
-            return memory.COLUMNS, memory.MemoryBenchmark(number).run()
-        if part == "decision":
-            stocks = (20,) if self.quick else (20, 50)
-            return decisions.COLUMNS, decisions.DecisionBenchmark(stocks).run()
-        population = populations.PopulationBenchmark()
-        if self.quick:
-            population = populations.PopulationBenchmark((16,), (1, 4), (1, 16), rounds=5)
-        return populations.COLUMNS, population.run()
+        kind, columns, smaller = PARTS[part]
+        changed = smaller if self.quick else {}
+        if self.num_distractors is not None and part in SIZED:
+            changed = {"num_distractors": self.num_distractors}
+        return columns, kind(**changed).run()
 
     def _gather(
         self,

@@ -33,7 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: in place of the process's own.
 
     Returns:
-        The exit status: 0, 1 if a run failed and left no result, 2 if the input was refused.
+        The exit status: 0, 1 if a run failed and left no result, 2 if the input was refused, 130 if
+        it was interrupted.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if arguments == ["--version"]:

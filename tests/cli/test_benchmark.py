@@ -63,7 +63,8 @@ def test_an_earlier_table_stays_until_all_is_measured(cli, measured, tmp_path, m
         raise KeyboardInterrupt
 
     monkeypatch.setattr(loop.LoopBenchmark, "run", interrupted)
-    cli("benchmark", "--parts", "loop", "--output", tmp_path)
+    status, _, complaint = cli("benchmark", "--parts", "loop", "--output", tmp_path)
+    assert (status, complaint) == (130, "mbrl-taskmet: interrupted; what was written stays.\n")
     assert (tmp_path / "loop.csv").read_text() == before
     assert len((tmp_path / "loop.csv.part").read_text().splitlines()) == 2
 
