@@ -142,7 +142,6 @@ class ModelBasedAlgorithm(ReadableAlgorithm):
         self.__dict__.update({f.name: getattr(config, f.name) for f in fields(config)})
         self.dimension_names: tuple[str, ...] = ()
         self.saved_by = type(self).__name__  # in a checkpoint, the class that wrote it
-        self.evidence_of = ""  # likewise, what the running mean of relevance is of
         self._info: Info = {}
         # Told what is about to take long; whoever shows progress otherwise replaces it.
         self.announce: Callable[[str], None] = self._say
@@ -158,8 +157,7 @@ class ModelBasedAlgorithm(ReadableAlgorithm):
         """The hyperparameters, as the attributes of these names have them.
 
         Rates, sizes, γ, τ, and what the policy acts by (ε and α) are built in when an agent is
-        made or loaded: to change them, load it with them (`gamma=0.9`), unless `policy_kwargs`
-        say them.
+        made or loaded: to change them, load it with them (`gamma=0.9`).
         """
         return self.config_class(
             **{f.name: getattr(self, f.name) for f in fields(self.config_class)}
@@ -190,13 +188,13 @@ class ModelBasedAlgorithm(ReadableAlgorithm):
         if misplaced := self._misplaced(self.env):
             raise ValueError(misplaced)
         self.learner = Learner(self._make_update(), self._seed_streams(self.seed), self.device)
-        self.evidence_of = self.evidence_of or self.learner.update.relevance.gathers
         self._show_to_policy()
 
     def _seed_streams(self, seed: int | None) -> torch.Generator:
         """One seed, and a stream of its own for each purpose: acting, and learning's, returned.
 
-        Without a seed, torch's global generator decides, as in Stable-Baselines3.
+        Without a seed, torch's global generator decides both, as it does of Stable-Baselines3's
+        networks.
         """
         if seed is None:
             seed = int(torch.randint(2**32, ()))
@@ -438,18 +436,13 @@ class ModelBasedAlgorithm(ReadableAlgorithm):
                 'The policy acts by what its learner has learned: give "learner" too, as '
                 "get_parameters returns it."
             )
+        before = copy.deepcopy(self.policy.state_dict())
         try:
             super().set_parameters(load_path_or_dict, exact_match, device)
-            self._forget_others_evidence()
-        finally:  # what is refused may have changed the policy before
-            self._show_to_policy()
-
-    def _forget_others_evidence(self) -> None:
-        """Gather anew if the relevance was changed at loading to one that tells by other things."""
-        gathers = self.learner.update.relevance.gathers
-        if gathers and gathers != self.evidence_of:
-            self.learner.forget_evidence()
-            self.evidence_of = gathers
+        except BaseException:  # of a part that was not the first
+            self.policy.load_state_dict(before)
+            raise
+        self._show_to_policy()
 
     def _excluded_save_params(self) -> list[str]:
         return [*super()._excluded_save_params(), "learner", "announce", "_info"]

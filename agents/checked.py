@@ -20,6 +20,7 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from ..reason import reason
 from ..returned import check_observation
+from ..whole_files import replacing
 from .finite import check_experience, divergence
 from .replay import TransitionBuffer
 from .spaces import CheckedEnv, check_arrays, check_each, check_env
@@ -97,16 +98,14 @@ class CheckedAlgorithm(OffPolicyAlgorithm):
         include: Iterable[str] | None = None,
     ) -> None:
         """Save the agent; as in Stable-Baselines3, but a file is replaced by a whole one only."""
-        if not isinstance(path, str | Path) or Path(path).is_dir():
+        whole = path
+        if isinstance(path, str | Path):
+            whole = Path(path if Path(path).suffix else f"{path}.zip")  # as Stable-Baselines3 does
+        if not isinstance(whole, Path) or whole.is_dir():  # for which it finds another name
             super().save(path, exclude, include)
             return
-        whole = Path(path if Path(path).suffix else f"{path}.zip").resolve()
-        part = Path(f"{whole}.part")
-        try:
+        with replacing(whole) as part:
             super().save(part, exclude, include)
-            part.replace(whole)
-        finally:
-            part.unlink(missing_ok=True)
 
     @classmethod
     def _settings_at_loading(cls, given: dict[str, Any]) -> dict[str, Any]:

@@ -47,6 +47,7 @@ class Learner:
         self.state = tree_map(lambda tensor: tensor.to(device), update.init(generator, dtype))
         # By default it begins with a variance of one, a floor under all that is small.
         self._observed = RunningMeanStd(epsilon=0.0, shape=(update.model.num_observations,))
+        self._gathered = update.relevance.gathers
 
     def observe(self, observations: np.ndarray) -> None:
         """Count observations of shape (N, n) in the running mean and variance."""
@@ -85,11 +86,6 @@ class Learner:
         """Leave observations as they are."""
         mean = self.state.normalizer.mean
         self.state = self.state._replace(normalizer=identity_like(mean, len(mean)))
-
-    def forget_evidence(self) -> None:
-        """Know nothing of what matters, as at first."""
-        nothing_known = torch.zeros_like(self.state.sight.evidence)
-        self.state = self.state._replace(sight=self.update.relevance.judge(nothing_known))
 
     def anneal(self, share: float) -> None:
         """Leave this share of the critic's and the policy's step size, and of the gates' pace."""
@@ -135,6 +131,7 @@ class Learner:
                 for name in OBSERVED
             },
             "generator": self.generator.get_state(),
+            "gathered": torch.tensor([*self._gathered.encode()], dtype=torch.uint8),
         }
 
     def load_state_dict(self, state_dict: Mapping[str, Tensor], strict: bool = True) -> None:
@@ -148,6 +145,8 @@ class Learner:
             ValueError: if names or shapes are those of another agent or environment.
         """
         expected = self.state_dict()
+        # What its evidence is of, which older files do not say.
+        gathered = bytes(state_dict.get("gathered", expected.pop("gathered")).tolist()).decode()
         if not strict:
             state_dict = expected | dict(state_dict)
         for name, tensor in expected.items():
@@ -164,9 +163,12 @@ class Learner:
             setattr(self._observed, name, state_dict[name].cpu().numpy().copy())
         tensors = iter([state_dict[name].to(expected[name]) for name in _flatten(self.state)])
         state = tree_map(lambda _: next(tensors), self.state)
-        # Judged as this agent does, whatever gates it was saved with.
-        sight = self.update.relevance.judge(state.sight.evidence)
-        self.state = state._replace(sight=sight)
+        # Judged as this agent does, whatever gates it was saved with; of another relevance's
+        # evidence it can make nothing.
+        evidence, gathers = state.sight.evidence, self.update.relevance.gathers
+        known = evidence if gathers in ("", gathered) else torch.zeros_like(evidence)
+        self._gathered = gathers or gathered
+        self.state = state._replace(sight=self.update.relevance.judge(known))
 
 
 def _flatten(state: TrainState) -> dict[str, Tensor]:

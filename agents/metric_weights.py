@@ -8,6 +8,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from ..whole_files import replacing
 from .separation import Separation
 
 FloatArray = NDArray[np.float64]
@@ -147,12 +148,9 @@ class MetricWeights:
 
     def save(self, path: str | Path) -> None:
         """Write all fields to an NPZ file; who reads it meanwhile finds the old one or the new."""
-        path = Path(path)
         arrays = {name: getattr(self, name) for name in _ARRAYS if self._knows(name)}
-        unfinished = path.with_name(path.name + ".part")
-        with unfinished.open("wb") as file:
+        with replacing(Path(path)) as part, part.open("wb") as file:
             np.savez(file, names=np.array(self.names, dtype=np.str_), **arrays)
-        unfinished.replace(path)
 
     @classmethod
     def load(cls, path: str | Path) -> Self:

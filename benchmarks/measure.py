@@ -158,7 +158,7 @@ def peak_memory() -> float:
     try:
         return _process("status", "VmHWM")
     except OSError:
-        import resource
+        import resource  # here, since Windows has none
 
         bytes_each = 1 if sys.platform == "darwin" else 1024
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * bytes_each / 2**20

@@ -5,6 +5,15 @@ from typing import Any
 
 from mbrl_taskmet.known_names import KNOWN_NAMES
 
+KEEPING = (
+    "DelayObservation",
+    "DtypeObservation",
+    "FlattenObservation",
+    "NormalizeObservation",
+    "RescaleObservation",
+)
+"""Gymnasium's wrappers whose dimensions stay in their places: by name, to do without Gymnasium."""
+
 
 def names_of(env: Any, num_dimensions: int) -> tuple[str, ...]:
     """Name the dimensions of an environment's observations.
@@ -35,10 +44,6 @@ def _own_names(env: Any) -> object:
             return None  # a `gymnasium.ObservationWrapper`, which has this method
         env = env.env
     return env.dimension_names
-
-
-KEEPING = ("NormalizeObservation", "RescaleObservation", "DtypeObservation")
-"""Gymnasium's wrappers whose dimensions are those that they wrap, in other units."""
 
 
 def dimension_names(own: object, num_dimensions: int) -> tuple[str, ...]:

@@ -117,7 +117,7 @@ class FullHessian:
 class ImplicitGradient:
     """dL_task/dφ = −∂_φ⟨∂_θL, u⟩ with (H + damping) u = g, where ∂_θL(θ*, φ) = 0.
 
-    Nothing is differentiated twice: ∂_φ⟨∂_θL, u⟩ is mean_B[2 ∂_φ((f − y)ᵀ Λ_φ (J u))], one
+    ∂_φ⟨∂_θL, u⟩ needs no second derivative: it is mean_B[2 ∂_φ((f − y)ᵀ Λ_φ (J u))], one
     forward-mode product and the metric's own gradient.
 
     Attributes:

@@ -40,7 +40,7 @@ class HypergradientRun(TrainingConfig):
         torch.set_num_threads(1)
         agent = self.make_agent()
         run = RunFolder(folder)
-        run.write_config(self.as_json())
+        folder.mkdir(parents=True)
         agent.set_logger(configure(str(folder), ["csv"]))
         assert agent.env is not None
         stages = StagesCallback(agent.env.get_attr("distractor_mask")[0], self.eval_every)

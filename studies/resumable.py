@@ -1,7 +1,6 @@
 """A comparison that is done run by run, on any machine that has the file of its results."""
 
 import csv
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,6 +13,7 @@ from rich.table import Table
 from ..reason import reason
 from ..runs.training import Job
 from ..suggestion import check_choices
+from ..whole_files import replacing, whole_lines
 
 Row = dict[str, str]
 
@@ -199,25 +199,20 @@ class ResumableStudy(ABC, Generic[JobT]):
         path.parent.mkdir(parents=True, exist_ok=True)
         added = [dict(zip(self.columns, row, strict=True)) for row in rows]
         renewed = {self.key(row) for row in added}
-        whole = path.with_suffix(".part")
         with FileLock(path.with_suffix(".lock")):
             kept = [row for row in self._all_rows(path) if self.key(row) not in renewed]
-            with whole.open("w", newline="") as file:
+            with replacing(path) as part, part.open("w", newline="") as file:
                 writer = csv.DictWriter(file, self.columns)
                 writer.writeheader()
                 writer.writerows(kept + added)
-                file.flush()
-                os.fsync(file.fileno())  # or a power cut could leave an empty file in its place
-            whole.replace(path)
 
     def _all_rows(self, path: Path) -> list[Row]:
         """Those of cut-off runs too, but no such line; of one run and `order` the last."""
         if not path.exists():
             return []
         try:
-            with path.open(newline="") as file:
-                reader = csv.DictReader(line for line in file if line.endswith("\n"))
-                lines = list(reader)
+            reader = csv.DictReader(whole_lines(path))
+            lines = list(reader)
             if not path.stat().st_size:
                 return []
             if reader.fieldnames == list(self.columns):

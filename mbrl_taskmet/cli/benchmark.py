@@ -79,7 +79,7 @@ class Benchmark:
         return 0
 
     def _check(self) -> None:
-        """Refuse what times nothing, or would be reported though it is quick."""
+        """Refuse what times nothing, or would replace what is reported by a part of it."""
         check_choices("part", self.parts, get_args(Part))
         if self.num_distractors is not None:
             if not self.num_distractors or min(self.num_distractors) < 0:

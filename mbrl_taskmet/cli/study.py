@@ -100,13 +100,13 @@ class StudyCommand:
             )
         check_positive(jobs=self.jobs)
         self._check_seeds()
+        study = STUDIES[self.name]
+        runs = study.chosen(self._wanted(study), self.seeds)
         if self.results == REPORTED and not REPORTED.is_dir():
             raise ValueError(
                 f"There is no folder {REPORTED} here, where reported results lie: change to the "
-                "repository, or name a folder for the results with --results."
+                "repository, or choose another folder with --results."
             )
-        study = STUDIES[self.name]
-        runs = study.chosen(self._wanted(study), self.seeds)
         path = self.results / f"{self.name}.csv"
         missing = [] if self.figure else study.missing(study.read(path), runs)
         if missing:
@@ -151,8 +151,7 @@ class StudyCommand:
                 except (OSError, ValueError) as error:
                     raise ValueError(
                         f"What {folder.name} has found could not be added to {path} "
-                        f"({reason(error)}): its lines are in {_set_aside(study, rows)}, to be "
-                        "added by hand."
+                        f"({reason(error)}): {_set_aside(study, rows)}"
                     ) from error
                 shutil.rmtree(folder)
 
@@ -205,12 +204,15 @@ class StudyCommand:
         return {OPTIONS[option]: getattr(self, option) for option in given}
 
 
-def _set_aside(study: AnyStudy, rows: list[list[Any]]) -> Path:
-    """Rows in a file of their own, where the results cannot be written."""
-    with tempfile.NamedTemporaryFile(
-        "w", newline="", prefix=f"{study.name}-", suffix=".csv", delete=False
-    ) as file:
-        writer = csv.writer(file)
-        writer.writerow(study.columns)
-        writer.writerows(rows)
-    return Path(file.name)
+def _set_aside(study: AnyStudy, rows: list[list[Any]]) -> str:
+    """Where rows are now that cannot stand among the results, in a sentence's second half."""
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", newline="", prefix=f"{study.name}-", suffix=".csv", delete=False
+        ) as file:
+            writer = csv.writer(file)
+            writer.writerow(study.columns)
+            writer.writerows(rows)
+    except OSError as error:
+        return f"it is lost, since no file for it can be written either ({reason(error)})."
+    return f"its lines are in {file.name}, to be added by hand."

@@ -63,9 +63,8 @@ class RunsDisplay:
             task = self._tasks[folder]
             if folder not in self._ended:
                 self._progress.start_task(task)
-                self._progress.update(task, visible=True)
+                self._progress.update(task, visible=True, note=note)
                 self._steps[folder] = steps
-                self._progress.update(task, note=note)
             self._progress.update(task, completed=steps, episode_return=value)
             # Of each bar rich keeps a thousand samples, which are to reach back that far.
             if self._progress.get_time() - self._updated >= WINDOW_S / 1_000:

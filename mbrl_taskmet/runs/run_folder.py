@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mbrl_taskmet.agents import MetricWeights
+from mbrl_taskmet.whole_files import whole_lines
 
 
 class RunFolderError(ValueError):
@@ -103,7 +104,7 @@ class RunFolder:
 
     def read_evaluations(self) -> list[dict[str, str]]:
         """A row for each evaluation so far, by column."""
-        return list(csv.DictReader(_whole_lines(self.evaluations)))
+        return list(csv.DictReader(whole_lines(self.evaluations)))
 
     def read_weights(self) -> tuple[list[str], NDArray[np.float64], NDArray[np.float64]]:
         """Names of the dimensions, timesteps of shape (T,), and weights of shape (T, n).
@@ -112,7 +113,7 @@ class RunFolder:
             RunFolderError: if nothing was recorded yet, or the file is damaged.
         """
         try:
-            lines = _whole_lines(self.weights) if self.weights.exists() else []
+            lines = whole_lines(self.weights) if self.weights.exists() else []
             header, *rows = list(csv.reader(lines)) or [[]]
             values = np.array(rows, dtype=np.float64).reshape(len(rows), len(header))
         except (ValueError, csv.Error):
@@ -136,12 +137,6 @@ class RunFolder:
             return MetricWeights.load(self.metric)
         except ValueError as error:
             raise RunFolderError(str(error)) from None
-
-
-def _whole_lines(path: Path) -> list[str]:
-    """Without what an interruption has left of a last one, whose numbers may be cut."""
-    with path.open(newline="") as file:
-        return [line for line in file if line.endswith("\n")]
 
 
 def find_runs(path: Path) -> list[RunFolder]:

@@ -7,6 +7,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
+from stable_baselines3.common import base_class
 from stable_baselines3.common.callbacks import CheckpointCallback, EvalCallback
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.evaluation import evaluate_policy
@@ -445,13 +446,39 @@ def test_the_configuration_says_what_policy_keywords_put_in_force(make_agent, tm
         assert (one.policy.critic.temperature, one.policy.exploration_epsilon) == (0.5, 0.3)
 
 
-def test_parameters_that_are_refused_change_nothing_that_acts(make_agent, observations):
+def test_parameters_that_are_refused_change_nothing(make_agent, snapshot, differences):
     agent, other = make_agent(MLE).learn(80), make_agent(MLE, model_hidden=(9,), seed=1).learn(80)
-    before = greedy(agent, observations)
-    assert not np.array_equal(greedy(other, observations), before)
+    before = snapshot(agent)
     with pytest.raises(ValueError, match="does not belong to this agent"):
         agent.set_parameters(other.get_parameters())
-    np.testing.assert_array_equal(greedy(agent, observations), before)
+    assert not differences(before, snapshot(agent))
+
+
+@pytest.mark.parametrize("name", ["agent", "agent.zip", "link.zip"])
+def test_a_file_that_cannot_be_saved_whole_keeps_what_it_had(
+    make_agent, observations, tmp_path, monkeypatch, name
+):
+    """Also where a folder beside it has its name without the ending."""
+    (tmp_path / "agent").mkdir()
+    (tmp_path / "link.zip").symlink_to(tmp_path / "agent.zip")
+    agent = make_agent(MLE).learn(60)
+    agent.save(tmp_path / "agent.zip")
+    expected = greedy(agent, observations)
+
+    def fail_midway(path, **_):
+        path.write_bytes(b"half")
+        raise OSError("no space left")
+
+    monkeypatch.setattr(base_class, "save_to_zip_file", fail_midway)
+    with pytest.raises(OSError, match="no space left"):
+        agent.learn(60).save(tmp_path / name)
+    np.testing.assert_array_equal(greedy(MLE.load(tmp_path / "agent.zip"), observations), expected)
+    assert {path.name for path in tmp_path.iterdir()} == {"agent", "agent.zip", "link.zip"}
+    monkeypatch.undo()
+    agent.save(tmp_path / name)
+    found = greedy(MLE.load(tmp_path / "agent.zip"), observations)
+    np.testing.assert_array_equal(found, greedy(agent, observations))
+    assert (tmp_path / "link.zip").is_symlink()
 
 
 def test_normalised_environments_are_learned_on_normalised_transitions(agent_class, make_agent):

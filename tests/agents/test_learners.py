@@ -262,10 +262,15 @@ def test_a_loaded_agent_takes_no_evidence_for_what_it_is_not(make_agent, tmp_pat
     assert errors.learner.state.sight.evidence.min() > 0
     alike = MLE.load(tmp_path / "agent.zip", relevance=AllAlike())
     alike.save(tmp_path / "alike.zip")
-    for name in ("agent", "alike"):
-        loaded = MLE.load(tmp_path / f"{name}.zip", relevance=CriticSensitivity())
-        assert torch.equal(loaded.learner.state.sight.evidence, torch.zeros(6))
-        assert torch.equal(loaded.policy.gates, torch.ones(6))
+    other = make_agent(MLE, relevance=CriticSensitivity()).learn(80)
+    other.set_parameters(alike.get_parameters())
+    loaded = [
+        MLE.load(tmp_path / f"{name}.zip", relevance=CriticSensitivity())
+        for name in ("agent", "alike")
+    ]
+    for agent in (other, *loaded):
+        assert torch.equal(agent.learner.state.sight.evidence, torch.zeros(6))
+        assert torch.equal(agent.policy.gates, torch.ones(6))
 
 
 @pytest.mark.slow

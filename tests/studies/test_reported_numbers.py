@@ -368,7 +368,8 @@ def test_all_that_was_measured_of_decisions_is_reported():
 
 def test_readme_has_the_decisions_beside_the_papers():
     (_, *header), *lines = tables_under("README.md", "The same metric, for decisions")[0]
-    assert {line[0] for line in lines} < set(METHODS)
+    left_out = {"LODL, weighted MSE", "LODL, weighted MSE, α = 10", "LODL, quadratic"}
+    assert [line[0] for line in lines] == [name for name in METHODS if name not in left_out]
     for name, *cells in lines:
         for task, found, of_error in zip(header[::2], cells[::2], cells[1::2], strict=True):
             published = PUBLISHED.get((METHODS[name], task.partition(",")[0].lower()))

@@ -313,7 +313,7 @@ def test_capacity_is_drawn_over_the_width_with_the_models_error(tmp_path, saved)
 
 
 def test_what_shares_a_picture_looks_different_and_stays_within_it(tmp_path, saved):
-    """The study with the most variants, and with returns that others published."""
+    """The study that has more variants than there are colours, and returns of others."""
     study = replace(STUDIES["distractors"], timesteps=4_000)
     study.picture(list(rows_of(study)), tmp_path / "distractors.png")
     courses, by_number = saved
@@ -506,7 +506,7 @@ def test_what_cannot_be_added_to_the_results_is_set_aside(
 def test_a_study_elsewhere_than_in_the_repository_asks_for_a_folder(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["study", "first_light"]) == 2
-    assert "name a folder for the results with --results" in capsys.readouterr().err
+    assert "choose another folder with --results" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 
 
