@@ -5,13 +5,18 @@ import pytest
 from mbrl_taskmet.whole_files import replacing, whole_lines
 
 
-def test_an_interruption_leaves_the_old_file_alone(tmp_path):
-    path = tmp_path / "results.csv"
-    path.write_text("old")
-    with pytest.raises(KeyboardInterrupt), replacing(path) as part:
+def interrupted(path):
+    with replacing(path) as part:
         part.write_text("half")
         assert path.read_text() == "old"
         raise KeyboardInterrupt
+
+
+def test_an_interruption_leaves_the_old_file_alone(tmp_path):
+    path = tmp_path / "results.csv"
+    path.write_text("old")
+    with pytest.raises(KeyboardInterrupt):
+        interrupted(path)
     assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [(path.name, "old")]
 
 
