@@ -214,17 +214,19 @@ def test_readme_has_the_returns_of_small_models():
 
 
 def test_results_have_the_returns_of_small_models():
-    header, *lines = tables_under("docs/results.md", "Models of little capacity")[0]
+    tables = tables_under("docs/results.md", "Models of little capacity")
     groups = results("capacity")
-    assert [line[0] for line in lines] == [n for name in CAPACITY for n in (name, "… error")]
-    for name, of_returns, of_errors in zip(CAPACITY, lines[::2], lines[1::2], strict=True):
-        for column, *cells in zip(header[1:], of_returns[1:], of_errors[1:], strict=True):
-            group = groups.pop(of_width(column, name), None)
-            if group is None:
-                assert cells == [NONE, NONE], (name, column)
-            else:
-                expected = [interval(group.final), two_digits(group.final_error)]
-                assert cells == expected, (name, column)
+    assert [line[0] for line in tables[0][1::2]] == list(CAPACITY)
+    for header, *lines in tables:
+        for (name, *of_returns), (below, *of_errors) in zip(lines[::2], lines[1::2], strict=True):
+            assert below == "… error"
+            for column, *cells in zip(header[1:], of_returns, of_errors, strict=True):
+                group = groups.pop(of_width(column, name), None)
+                if group is None:
+                    assert cells == [NONE, NONE], (name, column)
+                else:
+                    expected = [interval(group.final), two_digits(group.final_error)]
+                    assert cells == expected, (name, column)
     assert not groups
 
 
