@@ -1,7 +1,9 @@
 """The command line: `mbrl-taskmet train | evaluate | weights | decision | study | benchmark`."""
 
+import signal
 import sys
 from collections.abc import Sequence
+from types import FrameType
 from typing import Annotated, Any, Protocol, Union
 
 import gymnasium as gym
@@ -33,9 +35,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: in place of the process's own.
 
     Returns:
-        The exit status: 0, 1 if a run failed and left no result, 2 if the input was refused, 130 if
-        it was interrupted.
+        The exit status: 0, 1 if a run failed and left no result, 2 if the input was refused, 130 or
+        143 if it was interrupted or terminated.
     """
+    if arguments is None:  # a process of its own, which schedulers end this way
+        signal.signal(signal.SIGTERM, _interrupt)
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if arguments == ["--version"]:
         print(f"mbrl-taskmet {__version__}")
@@ -83,9 +87,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except FloatingPointError as error:
         print(f"mbrl-taskmet: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
         print("mbrl-taskmet: interrupted; what was written stays.", file=sys.stderr)
-        return 130
+        return 128 + next(iter(interrupt.args), signal.SIGINT)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """End as after Ctrl-C, so that processes and temporary files go too."""
+    raise KeyboardInterrupt(number)
 
 
 def _check_agent(arguments: Sequence[str]) -> None:
