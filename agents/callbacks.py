@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from stable_baselines3.common.callbacks import BaseCallback, EvalCallback
 from stable_baselines3.common.vec_env import VecEnv
 
+from ..whole_files import replacing, whole_lines
 from .base import ModelBasedAlgorithm
 from .finite import DivergenceError, check_evaluation
 
@@ -214,9 +215,7 @@ def _begin(path: Path, header: Sequence[str], num_timesteps: int) -> int | None:
         _write(path, [header], "w")
         return None
     try:
-        # Below the last line's end is what an interruption has left of a row.
-        *lines, unfinished = path.read_text().split("\n")
-        found, *rows = csv.reader(lines)
+        found, *rows = csv.reader(whole_lines(path))
         steps = [int(row[0]) for row in rows]
         if any(len(row) != len(found) for row in rows):
             raise ValueError("a row is not whole")
@@ -228,8 +227,8 @@ def _begin(path: Path, header: Sequence[str], num_timesteps: int) -> int | None:
         )
     # An agent that goes on from an earlier checkpoint passes later steps again.
     past = [row for row, step in zip(rows, steps, strict=True) if step <= num_timesteps]
-    if unfinished or len(past) < len(rows):
-        _write(path, [found, *past], "w")
+    with replacing(path) as part:
+        _write(part, [found, *past], "w")
     return int(past[-1][0]) if past else None
 
 

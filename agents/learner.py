@@ -145,8 +145,8 @@ class Learner:
             ValueError: if names or shapes are those of another agent or environment.
         """
         expected = self.state_dict()
-        # What its evidence is of, which older files do not say.
-        gathered = bytes(state_dict.get("gathered", expected.pop("gathered")).tolist()).decode()
+        own = expected.pop("gathered")  # what its evidence is of, which older files do not say
+        gathered = bytes(state_dict.get("gathered", own).tolist()).decode()
         if not strict:
             state_dict = expected | dict(state_dict)
         for name, tensor in expected.items():
