@@ -82,6 +82,9 @@ ABLATION = Study(
         "no gates": replace(_SHIPPED, relevance=PriorOnly(_RELEVANCE)),
         "no prior": replace(_SHIPPED, relevance=GatesOnly(_RELEVANCE)),
         "no gates, no prior": replace(_SHIPPED, relevance=AllAlike()),
+        "no gates, no prior, fitted critic": replace(
+            _SHIPPED, relevance=AllAlike(), fitted_critic=True
+        ),
         "raw observations": replace(_SHIPPED, normalize_observations=False),
         "the paper's critic rate": replace(_SHIPPED, learning_rate=_PUBLISHED.learning_rate),
         "no warm-up": replace(_SHIPPED, metric_warmup=0),
@@ -91,6 +94,7 @@ ABLATION = Study(
         "one batch for both": replace(_SHIPPED, independent_batches=False),
         "whole error": replace(_SHIPPED, centred_task_gradient=False),
         "constant rate": replace(_SHIPPED, learning_rate_decay=0.0),
+        "fitted critic": replace(_SHIPPED, fitted_critic=True),
     },
     environments=[
         EnvironmentConfig(num_distractors=128, kind=kind) for kind in ("autoregressive", "gaussian")
