@@ -380,6 +380,23 @@ def test_the_table_shows_what_was_computed_by_hand():
     }
 
 
+def test_the_table_shows_the_models_error_where_nothing_is_to_be_separated():
+    """Of three seeds that err by 0.1, 0.01 and 0.001 in all evaluations."""
+    study = replace(CAPACITY, variants={"mle-2": CAPACITY.variants["mle-2"]}, seeds=(0, 1, 2))
+    rows = [
+        row
+        | {
+            "model_mse_real": str(10.0 ** -(1 + int(row["seed"]))),
+            "real_over_distractor_ratio": "",
+            "ranking_auc": "",
+        }
+        for row in rows_of(study)
+    ]
+    shown = {column.header: list(column.cells) for column in summary_table(study, rows).columns}
+    assert list(shown) == ["model_hidden", "variant", "seeds", "final", "area", "worst", "error"]
+    assert shown["error"] == ["0.037"]
+
+
 def test_an_interval_is_drawn_from_its_low_end_to_its_high_one():
     axis = Figure().subplots()
     draw_intervals(axis, [7, 8], [Summary(2.0, 1.0, 5.0), Summary(4.0, 0.5, 4.25)])
