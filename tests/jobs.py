@@ -6,6 +6,13 @@ import time
 from dataclasses import dataclass
 
 
+class TwoArgumentError(Exception):
+    """Pickles, as exceptions do, with its message for its only argument."""
+
+    def __init__(self, code, message):
+        super().__init__(f"{code}: {message}")
+
+
 @dataclass(frozen=True)
 class Deed:
     """Leaves an empty folder, unless it fails, is killed or never comes to an end."""
@@ -16,6 +23,8 @@ class Deed:
     def train(self, folder, report):
         if self.kind == "failing":
             raise ValueError("as foreseen")
+        if self.kind == "failing oddly":
+            raise TwoArgumentError(7, "the solver diverged")
         if self.kind == "killed":
             os.kill(os.getpid(), signal.SIGKILL)
         folder.mkdir()

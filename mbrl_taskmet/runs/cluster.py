@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from mbrl_taskmet.runs.executors import Execution
+from mbrl_taskmet.runs.executors import Execution, portable
 from mbrl_taskmet.runs.training import Job
 
 RETRIES = 3
@@ -83,7 +83,7 @@ def _train(
         try:
             run.train(place, lambda *report: reports.put((folder, *report)))
         except Exception as found:  # which a raised one would leave without its files
-            error = found
+            error = portable(found)
         if not place.exists():
             return None, error
         files = {path.name: path.read_bytes() for path in place.iterdir() if path.is_file()}

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import pickle
 import threading
 from collections.abc import Callable, Generator, Iterator, Mapping, MutableMapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -13,6 +14,7 @@ from pathlib import Path
 from threading import Event
 from typing import Any, NamedTuple, Protocol
 
+from mbrl_taskmet.reason import with_type
 from mbrl_taskmet.runs.training import Job
 
 
@@ -127,4 +129,23 @@ def _end_after(wait: Callable[[], object]) -> None:
 def _train(run: Job, folder: Path, reports: Any, begun: MutableMapping[Path, bool]) -> None:
     """One run in a worker process."""
     begun[folder] = True
-    run.train(folder, lambda *report: reports.put((folder, *report)))
+    try:
+        run.train(folder, lambda *report: reports.put((folder, *report)))
+    except Exception as error:
+        told = portable(error)
+        if told is error:
+            raise
+        raise told from error
+
+
+def portable(error: Exception) -> Exception:
+    """The error, or one that says the same if it would not survive the way between processes.
+
+    An exception that takes several arguments is often put together wrongly at its arrival, which
+    ends the processes of all runs.
+    """
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:  # which can fail in any way
+        return RuntimeError(with_type(error))
+    return error

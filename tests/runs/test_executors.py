@@ -26,7 +26,7 @@ if __name__ == "__main__":
 
 
 def test_a_killed_process_spares_the_runs_that_wait_and_a_failure_spares_all(tmp_path):
-    kinds = ("failing", "killed", "plain", "plainer")
+    kinds = ("failing", "failing oddly", "killed", "plain", "plainer")
     runs = {tmp_path / kind: Deed(kind) for kind in kinds}
     finished = []
     failures = train_all(
@@ -35,6 +35,7 @@ def test_a_killed_process_spares_the_runs_that_wait_and_a_failure_spares_all(tmp
     assert finished == ["plain", "plainer"]
     assert {folder.name: str(error) for folder, error in failures.items()} == {
         "failing": "as foreseen",
+        "failing oddly": "TwoArgumentError: 7: the solver diverged",
         "killed": "A process was killed: is there enough memory?",
     }
 
