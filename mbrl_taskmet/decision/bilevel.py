@@ -14,8 +14,9 @@ from mbrl_taskmet.decision.fitting import (
     Log,
     Loss,
     Progress,
+    check_first_steps,
     check_patience,
-    check_steps,
+    check_positive,
     loss_gradient,
     prediction_gradient,
 )
@@ -88,13 +89,9 @@ class BilevelTrainer:
     patience: int = 200
 
     def __post_init__(self) -> None:
-        check_steps(self.steps, self.learning_rate)
+        check_positive(steps=self.steps, learning_rate=self.learning_rate)
         check_patience(self.patience)
-        if self.first_steps < 0:
-            raise ValueError(
-                "first_steps, the fits before the metric learns, must be 0 or more; "
-                f"got {self.first_steps}."
-            )
+        check_first_steps(self.first_steps)
 
     def train(
         self,

@@ -83,7 +83,7 @@ class AdamFit:
     learning_rate: float = 1e-3
 
     def __post_init__(self) -> None:
-        check_steps(self.steps, self.learning_rate)
+        check_positive(steps=self.steps, learning_rate=self.learning_rate)
 
     def __call__(
         self, problem: PredictionProblem, metric_parameters: Tensor, progress: Progress
@@ -151,8 +151,9 @@ class Descent:
     patience: int = 40
 
     def __post_init__(self) -> None:
-        check_steps(self.steps, self.learning_rate)
-        check_steps(self.check_every, 1.0)
+        check_positive(
+            learning_rate=self.learning_rate, steps=self.steps, check_every=self.check_every
+        )
         check_patience(self.patience)
 
     def __call__(
@@ -258,14 +259,27 @@ def check_patience(patience: int) -> None:
         )
 
 
-def check_steps(steps: int, learning_rate: float) -> None:
-    """Refuse a training that goes nowhere.
+def check_first_steps(first_steps: int) -> None:
+    """Refuse a number of fits before the metric learns that is none.
 
     Raises:
-        ValueError: if there is no step, or its size is not positive.
+        ValueError: if it is negative.
     """
-    if steps < 1 or not learning_rate > 0:
+    if first_steps < 0:
         raise ValueError(
-            "Training needs at least one step and a positive learning rate; "
-            f"got {steps} and {learning_rate}."
+            f"first_steps, the fits before the metric learns, must be 0 or more; got {first_steps}."
         )
+
+
+def check_positive(**values: float) -> None:
+    """Refuse a training that goes nowhere.
+
+    Args:
+        **values: what it takes, by name.
+
+    Raises:
+        ValueError: naming one that is not positive.
+    """
+    for name, value in values.items():
+        if not value > 0:
+            raise ValueError(f"{name} must be positive; got {value}.")

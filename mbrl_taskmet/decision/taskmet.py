@@ -8,7 +8,13 @@ import torch
 from torch import Tensor
 
 from mbrl_taskmet.decision.bilevel import BilevelTrainer, Task, TaskMetFit
-from mbrl_taskmet.decision.fitting import AdamFit, InnerFit, check_patience, check_steps
+from mbrl_taskmet.decision.fitting import (
+    AdamFit,
+    InnerFit,
+    check_first_steps,
+    check_patience,
+    check_positive,
+)
 from mbrl_taskmet.decision.forms import Scalar
 from mbrl_taskmet.decision.problem import Data, Problem, check_data, loss_of
 from mbrl_taskmet.decision.rows import PerItem, Scope
@@ -86,8 +92,9 @@ class TaskMet:
             raise ValueError(
                 f"Parameters are chosen by decisions 'relaxed' or 'taken'; got {self.chosen_by!r}."
             )
-        check_steps(self.steps, self.learning_rate)
+        check_positive(steps=self.steps, learning_rate=self.learning_rate)
         check_patience(self.patience)
+        check_first_steps(self.first_steps)
         if self.form not in FORMS:
             raise ValueError(
                 f"The form of a metric is one of {', '.join(FORMS)}; got {self.form!r}."
