@@ -131,6 +131,9 @@ class ImplicitGradient:
     damping: float = 1e-3
 
     def __post_init__(self) -> None:
+        for part in (self.solver, self.curvature):
+            if isinstance(part, type):  # of which the update would only make an object
+                raise ValueError(f"{part.__name__} is a class: pass an object, {part.__name__}().")
         if self.damping < 0:
             raise ValueError(f"The damping must not be negative; got {self.damping}.")
 
@@ -170,11 +173,12 @@ class UnrolledGradient:
     learning_rate: float = 1e-2
 
     def __post_init__(self) -> None:
-        if self.steps < 1 or self.learning_rate <= 0:
+        if not isinstance(self.steps, int) or self.steps < 1:
             raise ValueError(
-                "Unrolling needs at least one step and a positive learning rate; "
-                f"got {self.steps} and {self.learning_rate}."
+                f"The steps to unroll must be a positive whole number; got {self.steps!r}."
             )
+        if self.learning_rate <= 0:
+            raise ValueError(f"The learning rate must be positive; got {self.learning_rate}.")
 
     def __call__(
         self,

@@ -144,8 +144,10 @@ class Exact:
 
 
 def _check_iterations(iterations: int) -> None:
-    if iterations < 1:
-        raise ValueError(f"A solver needs at least one iteration; got {iterations}.")
+    if not isinstance(iterations, int) or iterations < 1:
+        raise ValueError(
+            f"A solver's iterations must be a positive whole number; got {iterations!r}."
+        )
 
 
 def _ratio(numerator: Tensor, denominator: Tensor) -> Tensor:

@@ -214,9 +214,19 @@ class PartOfRelevance(Relevance):
 
     Attributes:
         relevance: the other one.
+
+    Raises:
+        ValueError: if it is none, such as a class of them.
     """
 
     relevance: Relevance
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.relevance, Relevance):
+            raise ValueError(
+                f"A part is of an object of mbrl_taskmet.relevance, such as CriticSensitivity(); "
+                f"got {self.relevance!r}."
+            )
 
     def check(self, num_dimensions: int) -> None:
         """As the other."""

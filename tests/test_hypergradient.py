@@ -230,7 +230,22 @@ def test_negative_damping_is_refused():
         ImplicitGradient(damping=-0.1)
 
 
-@pytest.mark.parametrize("options", [{"steps": 0}, {"learning_rate": 0.0}])
-def test_unroll_that_goes_nowhere_is_refused(options):
-    with pytest.raises(ValueError, match="at least one step and a positive learning rate"):
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ({"steps": 0}, "positive whole number; got 0"),
+        ({"steps": 2.0}, r"positive whole number; got 2\.0"),
+        ({"learning_rate": 0.0}, r"learning rate must be positive; got 0\.0"),
+    ],
+)
+def test_unroll_that_goes_nowhere_is_refused(options, complaint):
+    with pytest.raises(ValueError, match=complaint):
         UnrolledGradient(**options)
+
+
+@pytest.mark.parametrize("part", [{"solver": NormalEquationCG}, {"curvature": FullHessian}])
+def test_a_class_in_place_of_an_object_is_refused_at_once(part):
+    """Called in the update, it would make an object of what it is to solve."""
+    (given,) = part.values()
+    with pytest.raises(ValueError, match=rf"is a class: pass an object, {given.__name__}\(\)"):
+        ImplicitGradient(**part)

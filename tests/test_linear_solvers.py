@@ -124,9 +124,9 @@ def test_solving_a_population_at_once_is_solving_one_by_one(solver):
 
 
 @pytest.mark.parametrize("solver", [ConjugateGradient, NormalEquationCG, NeumannSeries])
-@pytest.mark.parametrize("iterations", [0, -1])
-def test_no_iterations_are_refused(solver, iterations):
-    with pytest.raises(ValueError, match=f"at least one iteration; got {iterations}"):
+@pytest.mark.parametrize("iterations", [0, -1, 5.0])
+def test_no_iterations_and_parts_of_them_are_refused(solver, iterations):
+    with pytest.raises(ValueError, match=f"iterations must be .*; got {iterations}"):
         solver(iterations)
 
 
