@@ -95,14 +95,16 @@ class Learner:
         """Compile the update when it is next called, if it is not compiled already.
 
         Its two inner levels, which go on alone until the metric's warm-up is over, are a graph of
-        their own.
+        their own, and the only one if the update does not compile as a whole.
 
         Args:
             announce: called just before.
         """
-        if not isinstance(self._update, CompiledFunction):
+        if isinstance(self._fit, CompiledFunction):
+            return
+        self._fit = CompiledFunction(self.update.fit, announce)
+        if self.update.compiles:
             self._update = CompiledFunction(self.update.__call__, announce)
-            self._fit = CompiledFunction(self.update.fit, announce)
 
     def step(self, batch: Batch, task_batch: Batch, *, task: bool = True) -> Info:
         """Replace the state by the updated one.

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from ..adam import Adam
 from ..forms import Cholesky, Diagonal
-from ..hypergradient import HypergradientEstimator, UnrolledGradient
+from ..hypergradient import HypergradientEstimator
 from ..metric import ConditionalMetric, Metric, UnconditionalMetric
 from ..mlp import MLP
 from ..trilevel import ModelBasedUpdate, TaskMetUpdate
@@ -49,8 +49,3 @@ class TaskMet(ModelBasedAlgorithm):
 
     def _task_takes_part(self) -> bool:
         return self._n_updates >= self.metric_warmup
-
-    def _updates_to_compile(self, total_timesteps: int) -> int:
-        if isinstance(self.hypergradient, UnrolledGradient):  # which builds an autograd graph
-            return 0
-        return super()._updates_to_compile(total_timesteps)

@@ -21,6 +21,7 @@ from mbrl_taskmet.hypergradient import (
     Hypergradient,
     HypergradientEstimator,
     PredictionProblem,
+    UnrolledGradient,
 )
 from mbrl_taskmet.linear_solvers import LinearSolver
 from mbrl_taskmet.losses import bellman_error, bellman_target, prediction_loss
@@ -57,6 +58,11 @@ class ModelBasedUpdate:
 
     def __post_init__(self) -> None:
         self.relevance.check(self.model.num_observations)
+
+    @property
+    def compiles(self) -> bool:
+        """Whether all of it can become one graph, as its two inner levels by themselves can."""
+        return True
 
     def init(self, generator: torch.Generator, dtype: torch.dtype = torch.float32) -> TrainState:
         """Draw a fresh state."""
@@ -285,6 +291,11 @@ class TaskMetUpdate(TaskGradientUpdate):
 
     hypergradient: HypergradientEstimator
     metric_optimizer: Adam = field(default_factory=Adam)
+
+    @property
+    def compiles(self) -> bool:
+        """Whether the hypergradient does, which is unrolled by building an autograd graph."""
+        return not isinstance(self.hypergradient, UnrolledGradient)
 
     def learn_from_task(
         self, state: TrainState, batch: Batch, task_batch: Batch
