@@ -11,10 +11,11 @@ from pathlib import Path
 def replacing(path: Path) -> Iterator[Path]:
     """A path to write to, whose file takes the place of this one when all is written.
 
-    Who reads meanwhile, or after an interruption, finds the old file. A link stays one.
+    Who reads meanwhile, or after an interruption, finds the old file. Of several processes that
+    write at a time each writes a file of its own, and the last to end decides. A link stays one.
     """
     whole = path.resolve()
-    part = whole.with_name(f"{whole.name}.part")
+    part = whole.with_name(f"{whole.name}.{os.getpid()}.part")
     try:
         yield part
         if whole.exists():

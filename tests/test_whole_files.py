@@ -1,5 +1,7 @@
 """A file is written whole or not at all, and read as far as it is whole."""
 
+import os
+
 import pytest
 
 from mbrl_taskmet.whole_files import replacing, whole_lines
@@ -33,6 +35,17 @@ def test_the_new_file_has_the_rights_of_the_old_one_and_a_link_stays_one(tmp_pat
     with replacing(tmp_path / "first.csv") as part:
         part.write_text("new")
     assert (tmp_path / "first.csv").read_text() == "new"
+
+
+def test_two_processes_that_write_at_a_time_leave_the_whole_file_of_the_last(tmp_path, monkeypatch):
+    path = tmp_path / "results.csv"
+    with replacing(path) as first:
+        first.write_text("first")
+        monkeypatch.setattr(os, "getpid", lambda: -1)
+        with replacing(path) as second:
+            second.write_text("second")
+        assert path.read_text() == "second"
+    assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [(path.name, "first")]
 
 
 @pytest.mark.parametrize(
