@@ -17,7 +17,7 @@ lint: $(VENV)/installed types
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-# The mapping of `agents` and `envs` into the package, as folders that mypy can follow.
+# The top level's folders mapped into the package, as folders that mypy can follow.
 types:
 	rm -rf build/types
 	mkdir -p build/types/mbrl_taskmet

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
+from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.type_aliases import (
@@ -33,7 +34,8 @@ from ..metric import Metric, UnconditionalMetric
 from ..train_state import Info
 from ..trilevel import ModelBasedUpdate
 from .acting import IN_FORCE, LearnedPolicy
-from .config import AgentConfig, Preset, configure
+from .checked import final_observations
+from .config import ELSEWHERE, AgentConfig, Preset, configure
 from .finite import check_losses
 from .learner import Learner
 from .policies import check_policy, policy_arguments, policy_for
@@ -58,6 +60,15 @@ LOADABLE = (
     "seed",
 )
 """What can be given at loading beside the hyperparameters; `policy_kwargs` only as it was saved."""
+
+LOOKED_UP = (
+    "batch_size",
+    "compile",
+    "independent_batches",
+    "learning_starts",
+    "metric_warmup",
+)
+"""Hyperparameters that are looked up whenever they are needed. All others are built in."""
 
 
 class ModelBasedAlgorithm(ReadableAlgorithm):
@@ -116,6 +127,12 @@ class ModelBasedAlgorithm(ReadableAlgorithm):
         _init_setup_model: bool = True,
         **hyperparameters: Any,
     ) -> None:
+        for name in ("net_arch", *IN_FORCE):
+            own = ELSEWHERE.get(name, name)
+            if name in (policy_kwargs or {}) and own in hyperparameters:
+                raise ValueError(
+                    f"{own} is given, and {name} in policy_kwargs, which are the same: give one."
+                )
         # What `policy_kwargs` say of hyperparameters is what is in force.
         said = {name: value for name, value in (policy_kwargs or {}).items() if name in IN_FORCE}
         config = configure(self.config_class, preset, hyperparameters | said)
@@ -152,13 +169,18 @@ class ModelBasedAlgorithm(ReadableAlgorithm):
         if self.verbose >= 1:
             print(message)
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        built_in = "learner" in vars(self) and name not in LOOKED_UP
+        if built_in and any(field.name == name for field in fields(self.config_class)):
+            raise AttributeError(
+                f"{name} is built into an agent when it is made or loaded: save this one, and load "
+                f"it with {name}={value!r}."
+            )
+        super().__setattr__(name, value)
+
     @property
     def config(self) -> AgentConfig:
-        """The hyperparameters, as the attributes of these names have them.
-
-        Rates, sizes, γ, τ, and what the policy acts by (ε and α) are built in when an agent is
-        made or loaded: to change them, load it with them (`gamma=0.9`).
-        """
+        """The hyperparameters, as the attributes of these names have them."""
         return self.config_class(
             **{f.name: getattr(self, f.name) for f in fields(self.config_class)}
         )
@@ -289,8 +311,6 @@ class ModelBasedAlgorithm(ReadableAlgorithm):
         self._observe_stored()
         if self.normalize_observations:
             self.learner.renew_normalizer()
-        else:  # as an agent can be loaded that did normalise
-            self.learner.drop_normalizer()
         self._anneal()
 
     def _anneal(self) -> None:
@@ -325,16 +345,30 @@ class ModelBasedAlgorithm(ReadableAlgorithm):
         """Let the policy act on what was learned."""
         self.policy.show(self.learner.state)
 
-    def _observe(self, observations: np.ndarray) -> None:
-        self.learner.observe(observations)
+    def _store_transition(
+        self,
+        replay_buffer: ReplayBuffer,
+        buffer_action: np.ndarray,
+        new_obs: np.ndarray | dict[str, np.ndarray],
+        reward: np.ndarray,
+        dones: np.ndarray,
+        infos: list[dict[str, Any]],
+    ) -> None:
+        super()._store_transition(replay_buffer, buffer_action, new_obs, reward, dones, infos)
+        # What moves in the last step only, such as a flag of failure, has to be predicted too.
+        self.learner.observe(np.array([*new_obs, *final_observations(dones, infos)]))
 
     def _observe_stored(self) -> None:
         """Count experience that was there before anything was observed: loaded, or put in."""
         if self.learner.num_observed == 0 and self.replay_buffer.size() > 0:
-            self._observe(self.replay_buffer.observations_reached(self._vec_normalize_env))
+            stored = self.replay_buffer.observations_reached(self._vec_normalize_env)
+            self.learner.observe(stored)
 
     def _setup_learn(self, *args: Any, **kwargs: Any) -> tuple[int, BaseCallback]:
         prepared = super()._setup_learn(*args, **kwargs)
+        if not self.normalize_observations:  # as an agent can be loaded that did
+            self.learner.drop_normalizer()
+            self._show_to_policy()
         self._observe_stored()
         # Where the last call left it until the next renewal otherwise.
         self._update_current_progress_remaining(self.num_timesteps, self._total_timesteps)

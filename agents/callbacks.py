@@ -16,6 +16,9 @@ from ..whole_files import replacing, whole_lines
 from .base import ModelBasedAlgorithm
 from .finite import DivergenceError, check_evaluation
 
+HERE = {"eval_freq": "`interval`, in steps of all environments", "n_eval_episodes": "`episodes`"}
+"""What SB3's `EvalCallback` calls otherwise."""
+
 
 class WeightsCallback(BaseCallback):
     """Writes the metric's weights to a CSV file, a column each, and to TensorBoard.
@@ -28,11 +31,15 @@ class WeightsCallback(BaseCallback):
         path: of the file; written anew, unless training goes on (`reset_num_timesteps=False`) that
             has begun it; of what it holds, later steps than the agent has done are then left out.
         interval: environment steps between two rows.
+
+    Raises:
+        ValueError: if the interval is not positive.
     """
 
     model: ModelBasedAlgorithm
 
     def __init__(self, path: str | Path, interval: int = 1_000) -> None:
+        _check_positive(interval=interval)
         super().__init__()
         self._path = Path(path)
         self._interval = interval
@@ -74,8 +81,9 @@ class WeightsCallback(BaseCallback):
 class ReturnsCallback(EvalCallback):
     """Stable-Baselines3's evaluation of any of its agents, with a row for each in a CSV file.
 
-    Beside it stands SB3's own `evaluations.npz`. The row holds `COLUMNS`, of which those that only
-    a model-based agent has stay empty.
+    Beside it, or in the folder `log_path` if that is given, stands SB3's own `evaluations.npz`, of
+    this training alone. The row holds `COLUMNS`, of which those that only a model-based agent has
+    stay empty.
 
     Args:
         eval_env: environments apart from those of training.
@@ -85,6 +93,10 @@ class ReturnsCallback(EvalCallback):
         episodes: in each evaluation.
         checkpoint: file to which the agent is saved after each evaluation, if given.
         **options: what else SB3's `EvalCallback` takes, such as `best_model_save_path`.
+
+    Raises:
+        TypeError: for what SB3 calls otherwise than here.
+        ValueError: if the interval or the number of episodes is not positive.
     """
 
     COLUMNS = (
@@ -109,13 +121,11 @@ class ReturnsCallback(EvalCallback):
         checkpoint: str | Path | None = None,
         **options: Any,
     ) -> None:
-        super().__init__(
-            eval_env,
-            n_eval_episodes=episodes,
-            eval_freq=interval,
-            log_path=str(Path(path).parent),
-            **{"verbose": 0} | options,
-        )
+        _check_positive(interval=interval, episodes=episodes)
+        for name in HERE.keys() & options:
+            raise TypeError(f"{type(self).__name__} has no {name}: it is {HERE[name]} here.")
+        options = {"log_path": str(Path(path).parent), "verbose": 0, **options}
+        super().__init__(eval_env, n_eval_episodes=episodes, eval_freq=interval, **options)
         self._interval = interval
         self._csv = Path(path)
         self._checkpoint = checkpoint
@@ -167,6 +177,10 @@ class EvaluationCallback(ReturnsCallback):
         mixing: R, of what is mixed into the observations, shape (n, n); None for nothing.
         mixed_distractors: which of the columns of R are distractors, shape (n,).
         **options: as in `ReturnsCallback`.
+
+    Raises:
+        ValueError: when learning begins, if these are of other shapes, or of a mixing it is not
+            said which columns are distractors.
     """
 
     model: ModelBasedAlgorithm
@@ -186,6 +200,15 @@ class EvaluationCallback(ReturnsCallback):
         self._mixing = None if mixing is None else np.asarray(mixing, np.float64)
         self._mixed = np.asarray(mixed_distractors, bool)
 
+    def _init_callback(self) -> None:
+        n = len(self.model.dimension_names)
+        if self._mask is not None:
+            _check_shape("distractor_mask", self._mask, (n,))
+        if self._mixing is not None:
+            _check_shape("mixing", self._mixing, (n, n))
+            _check_shape("mixed_distractors", self._mixed, (n,))
+        super()._init_callback()
+
     def _row(self) -> dict[str, Any]:
         row = super()._row() | {"model_mse": self.model.last_info.get("model_mse", "")}
         if self._mask is None:
@@ -199,6 +222,19 @@ class EvaluationCallback(ReturnsCallback):
                 weights = weights.before_mixing(self._mixing)
             row |= weights.separation(mask).as_dict()
         return row
+
+
+def _check_positive(**values: int) -> None:
+    for name, value in values.items():
+        if value < 1:
+            raise ValueError(f"{name} must be 1 or more; got {value}.")
+
+
+def _check_shape(name: str, array: np.ndarray, shape: tuple[int, ...]) -> None:
+    if array.shape != shape:
+        raise ValueError(
+            f"{name} has shape {array.shape}, not {shape}: take it from the environment."
+        )
 
 
 def _begin(path: Path, header: Sequence[str], num_timesteps: int) -> int | None:

@@ -5,7 +5,8 @@ environment with whatever error comes first.
 """
 
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,6 +17,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.save_util import open_path
 from stable_baselines3.common.type_aliases import GymEnv
+from stable_baselines3.common.utils import get_device
 from stable_baselines3.common.vec_env import VecEnv
 
 from ..reason import reason
@@ -23,7 +25,7 @@ from ..returned import check_observation
 from ..whole_files import replacing
 from .finite import check_experience, divergence
 from .replay import TransitionBuffer
-from .spaces import CheckedEnv, check_arrays, check_each, check_env
+from .spaces import check_arrays, check_each, check_env, checked
 
 
 class CheckedAlgorithm(OffPolicyAlgorithm):
@@ -37,8 +39,7 @@ class CheckedAlgorithm(OffPolicyAlgorithm):
         if isinstance(env, VecEnv):
             check_each(env)
         else:
-            # Under the monitor, which would fail at a reward that is no number.
-            env = CheckedEnv(env)
+            env = checked(env)
         return OffPolicyAlgorithm._wrap_env(env, verbose, monitor_wrapper)
 
     def _sample_action(self, *args: Any, **kwargs: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -65,17 +66,12 @@ class CheckedAlgorithm(OffPolicyAlgorithm):
         )
         check_arrays(seen, paid, self._shape_of_observations, self.num_timesteps)
         assert isinstance(seen, np.ndarray)
-        for end in _final_observations(infos):
+        ends = final_observations(dones, infos)
+        for end in ends:
             check_observation(end, seen.shape[1:], self.num_timesteps)
-        check_experience(_with_final(seen, infos), paid, self.dimension_names, self.num_timesteps)
+        arrived = np.array([*seen, *ends])
+        check_experience(arrived, paid, self.dimension_names, self.num_timesteps)
         super()._store_transition(replay_buffer, buffer_action, new_obs, reward, dones, infos)
-        assert isinstance(new_obs, np.ndarray)
-        # What moves in the last step only, such as a flag of failure, has to be predicted too.
-        self._observe(_with_final(new_obs, infos))
-
-    def _observe(self, observations: np.ndarray) -> None:
-        """Take note of observations, (N, n), as learning sees them: also of episodes' last ones."""
-        raise NotImplementedError
 
     @property
     def _shape_of_observations(self) -> tuple[int, int]:
@@ -98,14 +94,13 @@ class CheckedAlgorithm(OffPolicyAlgorithm):
         include: Iterable[str] | None = None,
     ) -> None:
         """Save the agent; as in Stable-Baselines3, but a file is replaced by a whole one only."""
-        whole = path
-        if isinstance(path, str | Path):
-            whole = Path(path if Path(path).suffix else f"{path}.zip")  # as Stable-Baselines3 does
-        if not isinstance(whole, Path) or whole.is_dir():  # for which it finds another name
-            super().save(path, exclude, include)
-            return
-        with replacing(whole) as part:
-            super().save(part, exclude, include)
+        with _in_place_of(path, "zip") as place:
+            super().save(place, exclude, include)
+
+    def save_replay_buffer(self, path: str | Path | io.BufferedIOBase) -> None:
+        """Save the experience; as in Stable-Baselines3, but a file is replaced by a whole one."""
+        with _in_place_of(path, "pkl") as place:
+            super().save_replay_buffer(place)
 
     @classmethod
     def _settings_at_loading(cls, given: dict[str, Any]) -> dict[str, Any]:
@@ -165,17 +160,20 @@ class CheckedAlgorithm(OffPolicyAlgorithm):
             custom_objects: in place of what the file holds.
             print_system_info: whether to compare this system with that of the file.
             force_reset: whether the environment begins anew.
-            **settings: hyperparameters to be changed, or what `LOADABLE` names. What only says
-                where learning begins, such as `input_scale`, changes nothing where it has begun.
+            **settings: hyperparameters to be changed, or of the constructor's other arguments those
+                that still can be. What only says where learning begins, such as `input_scale`,
+                changes nothing where it has begun.
 
         Raises:
             FileNotFoundError: if there is no such file.
+            RuntimeError: if there is no such device.
             TypeError: for a setting that does not exist.
             ValueError: if the file is damaged, holds another agent, or belongs to an environment
                 with other spaces; or if a setting is out of range.
         """
         # What was given is refused by itself, so that the file is not blamed.
         settings = cls._settings_at_loading(settings)
+        device = get_device(device)
         if env is not None:
             check_env(env)
         options = (env, device, custom_objects, print_system_info, force_reset)
@@ -197,12 +195,28 @@ class CheckedAlgorithm(OffPolicyAlgorithm):
         return agent
 
 
-def _final_observations(infos: Sequence[Mapping[str, Any]]) -> list[np.ndarray]:
-    """Of the episodes that ended, each of shape (n,): a `VecEnv` returns the next one's first."""
-    return [info["terminal_observation"] for info in infos if "terminal_observation" in info]
+@contextmanager
+def _in_place_of(
+    path: str | Path | io.BufferedIOBase, suffix: str
+) -> Iterator[str | Path | io.BufferedIOBase]:
+    """Where to write a file that will stand at the path, which gets the suffix if it has none."""
+    whole = path
+    if isinstance(path, str | Path):
+        whole = Path(path if Path(path).suffix else f"{path}.{suffix}")  # as Stable-Baselines3 does
+    if not isinstance(whole, Path) or whole.is_dir():  # for which it finds another name
+        yield path
+        return
+    with replacing(whole) as part:
+        yield part
 
 
-def _with_final(observations: np.ndarray, infos: Sequence[Mapping[str, Any]]) -> np.ndarray:
-    """What a `VecEnv` returned, (N, n), and below it the final observations of episodes."""
-    ends = _final_observations(infos)
-    return np.concatenate([observations, ends]) if ends else observations
+def final_observations(dones: np.ndarray, infos: Sequence[Mapping[str, Any]]) -> list[np.ndarray]:
+    """Of the episodes that ended, each of shape (n,): a `VecEnv` returns the next one's first.
+
+    An environment that returns the same information at every step still has the last one's.
+    """
+    return [
+        info["terminal_observation"]
+        for done, info in zip(dones, infos, strict=True)
+        if done and "terminal_observation" in info
+    ]

@@ -52,17 +52,17 @@ class MetricWeights:
     @property
     def ranks(self) -> NDArray[np.int64]:
         """One more than the number of heavier dimensions."""
-        heavier: NDArray[np.bool_] = self.weights[None, :] > self.weights[:, None]
-        ranks: NDArray[np.int64] = 1 + heavier.sum(1)
+        heaviest_first = np.sort(-self.weights)
+        ranks: NDArray[np.int64] = 1 + np.searchsorted(heaviest_first, -self.weights)
         return ranks
 
     def as_dict(self) -> dict[str, dict[str, Any]]:
         """What is known of each dimension by name, heaviest first: all but the matrix."""
-        order = np.argsort(-self.weights, kind="stable")
-        return {self.names[i]: self._entry(int(i)) for i in order}
+        order, ranks = np.argsort(-self.weights, kind="stable"), self.ranks
+        return {self.names[i]: self._entry(int(i), int(ranks[i])) for i in order}
 
-    def _entry(self, i: int) -> dict[str, Any]:
-        entry: dict[str, Any] = {"weight": float(self.weights[i]), "rank": int(self.ranks[i])}
+    def _entry(self, i: int, rank: int) -> dict[str, Any]:
+        entry: dict[str, Any] = {"weight": float(self.weights[i]), "rank": rank}
         if self.per_std is not None:
             entry["weight_per_std"] = float(self.per_std[i])
         if self.per_unit is not None:

@@ -73,7 +73,7 @@ class SoftActorCritic(Ensemble):
     def policy_gradient(
         self, parameters: Tensor, policy: Tensor, observations: Tensor, noise: Tensor
     ) -> tuple[Tensor, Info]:
-        """The actor lowers mean_B[α log π − min_j Q_j], α the rest of the entropy it has to bring.
+        """The actor lowers mean_B[α log π − min_j Q_j]; α rises while its entropy is below H̄.
 
         The gradient of log α is that of −log α · mean_B[log π + H̄], with H̄ the target entropy.
         """

@@ -121,12 +121,13 @@ def check_each(env: VecEnv) -> None:
     """
     inner = env.unwrapped
     if isinstance(inner, DummyVecEnv):
-        inner.envs = [_checked(one) for one in inner.envs]
+        inner.envs = [checked(one) for one in inner.envs]
 
 
-def _checked(env: gym.Env[Any, Any]) -> gym.Env[Any, Any]:
+def checked(env: gym.Env[Any, Any]) -> gym.Env[Any, Any]:
+    """An environment in a `CheckedEnv`, which goes under its monitor, if it has one."""
     if isinstance(env, Monitor):  # which would itself fail at a reward that is no number
-        env.env = _checked(env.env)
+        env.env = checked(env.env)
         return env
     return env if isinstance(env, CheckedEnv) else CheckedEnv(env)
 

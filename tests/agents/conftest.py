@@ -82,6 +82,8 @@ def make_agent(make_env):
     def make(agent_class, env=None, **options):
         warmup = {"metric_warmup": 30} if agent_class is TaskMet else {}
         settings = {"seed": 0, "device": "cpu", **SMALL, **warmup, **options}
+        if "net_arch" in options.get("policy_kwargs", {}):
+            del settings["critic_hidden"]
         return agent_class("MlpPolicy", make_env() if env is None else env, **settings)
 
     return make

@@ -181,6 +181,47 @@ def test_weights_reach_tensorboard_as_a_histogram(make_agent, tmp_path):
     assert {h.histogram_value.num for h in histograms} == {6}
 
 
+@pytest.mark.parametrize("options", [{"interval": 0}, {"interval": -5}, {"episodes": 0}], ids=str)
+def test_what_would_never_or_always_be_due_is_refused(evaluation, tmp_path, options):
+    ((name, value),) = options.items()
+    with pytest.raises(ValueError, match=f"^{name} must be 1 or more; got {value}"):
+        evaluation(**options)
+    if name == "interval":
+        with pytest.raises(ValueError, match=f"^{name} must be 1 or more; got {value}"):
+            WeightsCallback(tmp_path / "weights.csv", value)
+
+
+@pytest.mark.parametrize(
+    ("name", "here"), [("eval_freq", "interval"), ("n_eval_episodes", "episodes")]
+)
+def test_names_of_stable_baselines3_are_told_what_they_are_here(evaluation, name, here):
+    with pytest.raises(TypeError, match=f"^EvaluationCallback has no {name}: it is `{here}`"):
+        evaluation(**{name: 5})
+
+
+def test_the_arrays_of_an_evaluation_go_where_they_are_asked_to(make_agent, evaluation, tmp_path):
+    make_agent(MLE).learn(60, callback=evaluation(log_path=str(tmp_path / "arrays")))
+    assert np.load(tmp_path / "arrays" / "evaluations.npz")["timesteps"].tolist() == [50]
+    assert not (tmp_path / "evaluations.npz").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        ({"distractor_mask": [True]}, "distractor_mask"),
+        ({"mixing": np.eye(5)}, "mixing"),
+        ({"mixing": np.eye(6)}, "mixed_distractors"),
+    ],
+)
+def test_masks_of_another_environment_are_refused_before_training(
+    make_agent, evaluation, options, name
+):
+    agent = make_agent(MLE)
+    with pytest.raises(ValueError, match=f"^{name} has shape"):
+        agent.learn(60, callback=evaluation(**options))
+    assert agent.num_timesteps == 0
+
+
 def test_an_evaluation_takes_what_that_of_stable_baselines3_does(make_agent, evaluation, tmp_path):
     callback = evaluation(best_model_save_path=str(tmp_path), deterministic=False, verbose=1)
     assert (callback.verbose, callback.deterministic) == (1, False)

@@ -2,7 +2,7 @@
 
 import inspect
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import pytest
@@ -15,6 +15,7 @@ from stable_baselines3.sac.policies import SACPolicy
 from mbrl_taskmet import MLE, OMD, Predictability, TaskMet, relevance
 from mbrl_taskmet.adam import Adam
 from mbrl_taskmet.agents import AGENTS
+from mbrl_taskmet.agents.base import LOOKED_UP
 from mbrl_taskmet.agents.config import AgentConfig, OMDConfig, TaskMetConfig, configure
 from mbrl_taskmet.agents.policies import SoftQPolicy, SquashedGaussianPolicy
 from mbrl_taskmet.agents.serialization import decode, encode
@@ -140,6 +141,15 @@ def test_every_estimator_learns(make_agent, estimator):
     agent = make_agent(TaskMet, hypergradient=estimator, model_hidden=(3,))
     before = agent.metric_weights().weights
     assert (agent.learn(90).metric_weights().weights != before).all()
+
+
+def test_what_does_not_compile_leaves_the_inner_levels_to_be_compiled(make_agent, monkeypatch):
+    compiled = []
+    monkeypatch.setattr(torch, "compile", lambda f, **_: compiled.append(f.__name__) or f)
+    make_agent(TaskMet, hypergradient=UnrolledGradient(), compile=True).learn(90)
+    assert compiled == ["fit"]
+    make_agent(TaskMet, compile=True).learn(90)
+    assert compiled == ["fit", "fit", "__call__"]
 
 
 def one_sentence(error):
@@ -354,6 +364,33 @@ def test_keywords_of_policies_have_the_ranges_of_hyperparameters(make_agent, nam
     with pytest.raises(ValueError, match=f"^{name} must be .*; got {value!r}") as error:
         make_agent(MLE, policy_kwargs={name: value})
     one_sentence(error)
+
+
+@pytest.mark.parametrize(
+    ("own", "policys"),
+    [
+        ({"temperature": 0.5}, {"temperature": 0.25}),
+        ({"critic_hidden": (8,)}, {"net_arch": (4,)}),
+    ],
+)
+def test_what_is_said_twice_is_refused(make_env, own, policys):
+    (name,), (policys_name,) = own, policys
+    with pytest.raises(ValueError, match=f"^{name} is given, and {policys_name} in policy_kwargs"):
+        MLE("MlpPolicy", make_env(), policy_kwargs=policys, **own)
+
+
+def test_what_is_built_in_cannot_be_set_and_what_is_looked_up_is_in_force(make_agent):
+    agent = make_agent(TaskMet)
+    for field in fields(TaskMetConfig):
+        value = getattr(agent, field.name)
+        if field.name in LOOKED_UP:
+            setattr(agent, field.name, value)
+            continue
+        with pytest.raises(AttributeError, match=f"^{field.name} is built into an agent"):
+            setattr(agent, field.name, value)
+    agent.batch_size = 8
+    agent.learn(60)
+    assert agent.config.batch_size == 8
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
-from stable_baselines3.common import base_class
+from stable_baselines3.common import base_class, off_policy_algorithm
 from stable_baselines3.common.callbacks import CheckpointCallback, EvalCallback
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.evaluation import evaluate_policy
@@ -294,7 +294,7 @@ def test_normalising_can_be_left_off_at_loading(make_agent, make_env, tmp_path):
     # It acts in the units that it has learned in, until it learns in others.
     observations = np.random.default_rng(0).normal(size=(20, 6)).astype(np.float32)
     np.testing.assert_array_equal(greedy(loaded, observations), greedy(agent, observations))
-    loaded.learn(200, reset_num_timesteps=False)
+    loaded.learn(1, reset_num_timesteps=False)
     mean, scale, largest = loaded.learner.state.normalizer
     assert torch.equal(mean, torch.zeros(6))
     assert torch.equal(scale, torch.ones(6))
@@ -363,6 +363,26 @@ def test_who_has_observed_does_not_count_loaded_experience_again(make_agent, mak
     loaded.load_replay_buffer(tmp_path / "replay")
     loaded.train(1, 16)
     np.testing.assert_array_equal(loaded.learner.observed_std, agent.learner.observed_std)
+
+
+class OneInfo(gym.Wrapper):
+    """An environment that says what it has to say in one dictionary for life."""
+
+    def __init__(self, env):
+        super().__init__(env)
+        self.info = {}
+
+    def reset(self, **options):
+        return super().reset(**options)[0], self.info
+
+    def step(self, action):
+        return *super().step(action)[:-1], self.info
+
+
+def test_final_observations_are_counted_once(make_agent, make_env):
+    agent = make_agent(MLE, OneInfo(make_env())).learn(120)
+    assert agent._episode_num >= 2
+    assert agent.learner.num_observed == 120 + agent._episode_num
 
 
 def test_agents_are_pickled_and_copied_with_all_that_they_learned(
@@ -479,6 +499,21 @@ def test_a_file_that_cannot_be_saved_whole_keeps_what_it_had(
     found = greedy(MLE.load(tmp_path / "agent.zip"), observations)
     np.testing.assert_array_equal(found, greedy(agent, observations))
     assert (tmp_path / "link.zip").is_symlink()
+
+
+def test_experience_that_cannot_be_saved_whole_keeps_what_it_had(make_agent, tmp_path, monkeypatch):
+    agent, path = make_agent(MLE).learn(60), tmp_path / "replay.pkl"
+    agent.save_replay_buffer(tmp_path / "replay")
+    before = path.read_bytes()
+
+    def fail_midway(path, *_):
+        path.write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(off_policy_algorithm, "save_to_pkl", fail_midway)
+    with pytest.raises(KeyboardInterrupt):
+        agent.save_replay_buffer(tmp_path / "replay")
+    assert [(file, file.read_bytes()) for file in tmp_path.iterdir()] == [(path, before)]
 
 
 def test_normalised_environments_are_learned_on_normalised_transitions(agent_class, make_agent):

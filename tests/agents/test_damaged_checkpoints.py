@@ -173,6 +173,11 @@ def test_what_the_constructor_takes_can_be_changed_at_loading(checkpoint, name):
     assert saved != OTHERWISE[name] == getattr(changed, name)
 
 
+def test_a_device_that_is_none_is_not_the_files_fault(checkpoint):
+    with pytest.raises(RuntimeError, match="device type at start of device string: nowhere"):
+        TaskMet.load(checkpoint, device="nowhere")
+
+
 def test_the_policys_own_keywords_are_those_it_was_saved_with(checkpoint, refused):
     """As in Stable-Baselines3; what is a hyperparameter too is changed as one."""
     assert {*OTHERWISE, "policy_kwargs"} == {*LOADABLE}

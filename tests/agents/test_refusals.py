@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from environments import BrokenPromise
 from gymnasium import spaces
+from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 from mbrl_taskmet import MLE, TaskMet
@@ -228,8 +229,9 @@ def test_observations_of_another_shape_or_type_are_refused(make_agent, observati
         make_agent(MLE, BrokenPromise(observation, after)).learn(10)
 
 
+@pytest.mark.parametrize("wrapper", [lambda env: env, Monitor], ids=["bare", "monitored"])
 @pytest.mark.parametrize("reward", [None, "much", [1.0], 1j], ids=repr)
-def test_rewards_that_are_not_numbers_are_refused(make_agent, reward):
+def test_rewards_that_are_not_numbers_are_refused(make_agent, reward, wrapper):
     class Wrong(gym.Env):
         observation_space = spaces.Box(-1, 1, (3,), np.float32)
         action_space = spaces.Discrete(2)
@@ -241,7 +243,7 @@ def test_rewards_that_are_not_numbers_are_refused(make_agent, reward):
             return np.zeros(3, np.float32), reward, False, False, {}
 
     with pytest.raises(ValueError, match="at step 1: return a float"):
-        make_agent(MLE, Wrong()).learn(10)
+        make_agent(MLE, wrapper(Wrong())).learn(10)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.float64(1e39)])
