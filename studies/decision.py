@@ -15,8 +15,8 @@ from rich.table import Table
 
 from ..decision.catalogue import SETUPS
 from ..decision.experiment import Experiment
+from ..runs.job import Report
 from ..runs.run_folder import RunFolder
-from ..runs.training import Report
 from .figures import look
 from .resumable import ResumableStudy, Row, number
 from .statistics import mean_and_deviation

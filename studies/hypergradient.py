@@ -21,8 +21,9 @@ from stable_baselines3.common.logger import configure
 
 from ..agents import MLEConfig, ModelBasedAlgorithm, TaskMetConfig
 from ..runs.environments import EnvironmentConfig
+from ..runs.job import Report
 from ..runs.run_folder import RunFolder
-from ..runs.training import Report, ReportCallback, TrainingConfig
+from ..runs.training import ReportCallback, TrainingConfig
 from .estimator_figures import draw, table
 from .estimators import ESTIMATORS, MEASURES, REFERENCE, ask, measure
 from .study import Study

@@ -11,7 +11,7 @@ from filelock import FileLock
 from rich.table import Table
 
 from ..reason import reason
-from ..runs.training import Job
+from ..runs.job import Job
 from ..suggestion import check_choices
 from ..whole_files import replacing, whole_lines
 

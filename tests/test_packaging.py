@@ -115,8 +115,9 @@ def test_every_package_has_its_rule():
     assert set(BELOW) | {"mbrl_taskmet.cli"} >= set(PACKAGES)
 
 
-def test_importing_the_package_imports_no_agents():
-    code = "import sys, mbrl_taskmet; print('stable_baselines3' in sys.modules)"
+@pytest.mark.parametrize("module", ["mbrl_taskmet", "mbrl_taskmet.runs.parallel"])
+def test_importing_the_package_or_what_trains_side_by_side_imports_no_agents(module):
+    code = f"import sys, {module}; print('stable_baselines3' in sys.modules)"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert result.stdout == "False\n", result.stderr
 

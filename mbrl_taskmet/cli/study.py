@@ -16,8 +16,8 @@ from mbrl_taskmet.cli.options import check_positive, check_seeds, spelled
 from mbrl_taskmet.reason import reason, with_type
 from mbrl_taskmet.runs.cluster import ray_cluster
 from mbrl_taskmet.runs.executors import Executor, local_processes
+from mbrl_taskmet.runs.job import Job
 from mbrl_taskmet.runs.parallel import train_all
-from mbrl_taskmet.runs.training import Job
 from mbrl_taskmet.studies import STUDIES, AnyStudy
 from mbrl_taskmet.studies.resumable import Row
 from mbrl_taskmet.suggestion import did_you_mean

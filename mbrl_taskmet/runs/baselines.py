@@ -15,8 +15,9 @@ from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 from mbrl_taskmet.agents.callbacks import ReturnsCallback
 from mbrl_taskmet.agents.config import AgentConfig
 from mbrl_taskmet.runs.environments import EnvironmentConfig
+from mbrl_taskmet.runs.job import Report
 from mbrl_taskmet.runs.run_folder import RunFolder
-from mbrl_taskmet.runs.training import Report, ReportCallback
+from mbrl_taskmet.runs.training import ReportCallback
 
 BASELINES: Mapping[str, type[OffPolicyAlgorithm]] = {"dqn": DQN, "sac": SAC}
 """The agents by name."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mbrl_taskmet.runs.executors import Execution, portable
-from mbrl_taskmet.runs.training import Job
+from mbrl_taskmet.runs.job import Job
 
 RETRIES = 3
 """Times that a run is begun anew after its worker was lost."""

@@ -15,7 +15,7 @@ from threading import Event
 from typing import Any, NamedTuple, Protocol
 
 from mbrl_taskmet.reason import with_type
-from mbrl_taskmet.runs.training import Job
+from mbrl_taskmet.runs.job import Job
 
 
 class Reports(Protocol):

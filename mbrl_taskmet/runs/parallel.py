@@ -10,8 +10,8 @@ from typing import TypeVar
 from rich.console import Console
 
 from mbrl_taskmet.runs.executors import Executor, Reports, local_processes
+from mbrl_taskmet.runs.job import Job
 from mbrl_taskmet.runs.progress import RunsDisplay, runs_progress
-from mbrl_taskmet.runs.training import Job
 
 JobT = TypeVar("JobT", bound=Job)
 

@@ -1,6 +1,5 @@
 """One training run in its folder: what `train` and the studies do for each seed."""
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,22 +13,8 @@ from mbrl_taskmet.agents.callbacks import EvaluationCallback, WeightsCallback
 from mbrl_taskmet.agents.serialization import decode, encode
 from mbrl_taskmet.runs.environments import EnvironmentConfig
 from mbrl_taskmet.runs.figures import draw_weights
+from mbrl_taskmet.runs.job import Job, Report
 from mbrl_taskmet.runs.run_folder import RunFolder
-
-Report = Callable[[int, float | None, str], None]
-"""Called with the steps done, the mean return of recent episodes (None before the first), and what
-takes long at the moment, if anything does."""
-
-
-class Job(Protocol):
-    """What can be trained in a folder of its own."""
-
-    @property
-    def timesteps(self) -> int:
-        """How long, in environment steps or whatever it counts."""
-
-    def train(self, folder: Path, report: Report) -> None:
-        """Train it, leaving its files in a new folder."""
 
 
 class Run(Job, Protocol):
