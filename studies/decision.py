@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from matplotlib.figure import Figure
 from rich.box import SIMPLE
 from rich.table import Table
@@ -66,7 +65,6 @@ class ExperimentRun:
 
     def train(self, folder: Path, report: Report) -> None:
         """Run it and leave its measures as the one evaluation."""
-        torch.set_num_threads(1)
         outcome = self.experiment.run()
         folder.mkdir(parents=True)
         with RunFolder(folder).evaluations.open("w", newline="") as file:

@@ -17,13 +17,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from stable_baselines3.common.callbacks import BaseCallback
-from stable_baselines3.common.logger import configure
 
 from ..agents import MLEConfig, ModelBasedAlgorithm, TaskMetConfig
 from ..runs.environments import EnvironmentConfig
 from ..runs.job import Report
+from ..runs.reporting import ReportCallback, logging_to
 from ..runs.run_folder import RunFolder
-from ..runs.training import ReportCallback, TrainingConfig
+from ..runs.training import TrainingConfig
 from .estimator_figures import draw, table
 from .estimators import ESTIMATORS, MEASURES, REFERENCE, ask, measure
 from .study import Study
@@ -38,15 +38,13 @@ class HypergradientRun(TrainingConfig):
 
     def train(self, folder: Path, report: Report) -> None:
         """Train in a new folder, where the measurements are written as evaluations."""
-        torch.set_num_threads(1)
         agent = self.make_agent()
         run = RunFolder(folder)
         folder.mkdir(parents=True)
-        agent.set_logger(configure(str(folder), ["csv"]))
         assert agent.env is not None
         stages = StagesCallback(agent.env.get_attr("distractor_mask")[0], self.eval_every)
-        agent.learn(self.timesteps, callback=[stages, ReportCallback(report)])
-        agent.logger.close()
+        with logging_to(agent, folder, ["csv"]):
+            agent.learn(self.timesteps, callback=[stages, ReportCallback(report)])
         with run.evaluations.open("w", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(("timesteps", "estimator", *MEASURES))

@@ -5,6 +5,8 @@ import signal
 import time
 from dataclasses import dataclass
 
+import torch
+
 
 class TwoArgumentError(Exception):
     """Pickles, as exceptions do, with its message for its only argument."""
@@ -37,6 +39,13 @@ class Signed(Deed):
 
     def train(self, folder, report):
         folder.write_text(str(os.getpid()))
+
+
+class Threaded(Deed):
+    """Leaves the number of threads that it computes with."""
+
+    def train(self, folder, report):
+        folder.write_text(str(torch.get_num_threads()))
 
 
 class Stillborn(Deed):

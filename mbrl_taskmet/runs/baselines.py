@@ -6,9 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
-import torch
 from stable_baselines3 import DQN, SAC
-from stable_baselines3.common.logger import configure
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
@@ -16,8 +14,8 @@ from mbrl_taskmet.agents.callbacks import ReturnsCallback
 from mbrl_taskmet.agents.config import AgentConfig
 from mbrl_taskmet.runs.environments import EnvironmentConfig
 from mbrl_taskmet.runs.job import Report
+from mbrl_taskmet.runs.reporting import ReportCallback, logging_to
 from mbrl_taskmet.runs.run_folder import RunFolder
-from mbrl_taskmet.runs.training import ReportCallback
 
 BASELINES: Mapping[str, type[OffPolicyAlgorithm]] = {"dqn": DQN, "sac": SAC}
 """The agents by name."""
@@ -73,7 +71,6 @@ class BaselineRun:
 
     def train(self, folder: Path, report: Report) -> None:
         """Train, leaving the evaluations in a new folder."""
-        torch.set_num_threads(1)
         run = RunFolder(folder)
         folder.mkdir(parents=True)
         recommended = RECOMMENDED.get((self.agent_name, self.environment.base), {})
@@ -84,7 +81,6 @@ class BaselineRun:
             device="cpu",
             **{**recommended, **self.settings},
         )
-        agent.set_logger(configure(str(folder), ["csv"]))
         evaluation = ReturnsCallback(
             self._shown(
                 self.environment.make_for_evaluation(self.eval_episodes, self.seed), training=False
@@ -93,8 +89,8 @@ class BaselineRun:
             interval=self.eval_every,
             episodes=self.eval_episodes,
         )
-        agent.learn(self.timesteps, callback=[evaluation, ReportCallback(report)])
-        agent.logger.close()
+        with logging_to(agent, folder, ["csv"]):
+            agent.learn(self.timesteps, callback=[evaluation, ReportCallback(report)])
 
     def _shown(self, env: VecEnv, *, training: bool) -> VecEnv:
         """As the agent sees it; evaluation has the moments of training, from the callback."""

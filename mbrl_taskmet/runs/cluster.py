@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from mbrl_taskmet.runs.executors import Execution, portable
+from mbrl_taskmet.runs.executors import Execution, train_in_worker
 from mbrl_taskmet.runs.job import Job
 
 RETRIES = 3
@@ -81,9 +81,9 @@ def _train(
     with tempfile.TemporaryDirectory() as scratch:
         place = Path(scratch) / folder.name
         try:
-            run.train(place, lambda *report: reports.put((folder, *report)))
+            train_in_worker(run, place, folder, reports)
         except Exception as found:  # which a raised one would leave without its files
-            error = portable(found)
+            error = found
         if not place.exists():
             return None, error
         files = {path.name: path.read_bytes() for path in place.iterdir() if path.is_file()}

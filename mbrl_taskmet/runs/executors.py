@@ -129,23 +129,40 @@ def _end_after(wait: Callable[[], object]) -> None:
 def _train(run: Job, folder: Path, reports: Any, begun: MutableMapping[Path, bool]) -> None:
     """One run in a worker process."""
     begun[folder] = True
+    train_in_worker(run, folder, folder, reports)
+
+
+def train_in_worker(run: Job, place: Path, folder: Path, reports: Any) -> None:
+    """Train a run in a process of its own, by one thread, since others have the other cores.
+
+    Args:
+        run: to be trained.
+        place: folder of its files in this process.
+        folder: by which others know it.
+        reports: queue of what it tells.
+
+    Raises:
+        Exception: as the run does; one that would not survive the way to another process is a
+            `RuntimeError` that says the same.
+    """
+    import torch  # here, since the process that holds the queue has no use for it
+
+    torch.set_num_threads(1)
     try:
-        run.train(folder, lambda *report: reports.put((folder, *report)))
+        run.train(place, lambda *report: reports.put((folder, *report)))
     except Exception as error:
-        told = portable(error)
-        if told is error:
+        if _is_portable(error):
             raise
-        raise told from error
+        raise RuntimeError(with_type(error)) from error
 
 
-def portable(error: Exception) -> Exception:
-    """The error, or one that says the same if it would not survive the way between processes.
+def _is_portable(error: Exception) -> bool:
+    """Whether it can be put together again in another process.
 
-    An exception that takes several arguments is often put together wrongly at its arrival, which
-    ends the processes of all runs.
+    One that takes several arguments often cannot, and would end the processes of all runs.
     """
     try:
         pickle.loads(pickle.dumps(error))
     except Exception:  # which can fail in any way
-        return RuntimeError(with_type(error))
-    return error
+        return False
+    return True

@@ -4,9 +4,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-import torch
 from stable_baselines3.common.callbacks import BaseCallback
-from stable_baselines3.common.logger import HParam, configure
+from stable_baselines3.common.logger import HParam
 
 from mbrl_taskmet.agents import AGENTS, AgentConfig, ModelBasedAlgorithm
 from mbrl_taskmet.agents.callbacks import EvaluationCallback, WeightsCallback
@@ -14,6 +13,7 @@ from mbrl_taskmet.agents.serialization import decode, encode
 from mbrl_taskmet.runs.environments import EnvironmentConfig
 from mbrl_taskmet.runs.figures import draw_weights
 from mbrl_taskmet.runs.job import Job, Report
+from mbrl_taskmet.runs.reporting import ReportCallback, logging_to
 from mbrl_taskmet.runs.run_folder import RunFolder
 
 
@@ -107,11 +107,9 @@ class TrainingConfig:
             TypeError: as the environment and the agent do.
             ValueError: likewise.
         """
-        torch.set_num_threads(1)
         agent = self.make_agent()
         run = RunFolder(folder)
         run.write_config(self.as_json())
-        agent.set_logger(configure(str(folder), ["csv", "tensorboard"]))
         agent.announce = lambda message: report(agent.num_timesteps, None, message)
         assert agent.env is not None
         mask = agent.env.get_attr("distractor_mask")[0]
@@ -130,10 +128,8 @@ class TrainingConfig:
             ReportCallback(report),
             HyperparametersCallback(),
         ]
-        try:
+        with logging_to(agent, folder, ["csv", "tensorboard"]):
             agent.learn(self.timesteps, callback=callbacks)
-        finally:
-            agent.logger.close()
         agent.save(run.agent)
         draw_weights(*run.read_weights(), run.figure, found=run.read_metric(), distractors=mask)
 
@@ -168,28 +164,6 @@ class TrainingConfig:
 def agent_name(hyperparameters: AgentConfig) -> str:
     """Name of the agent to which these hyperparameters belong."""
     return next(n for n, a in AGENTS.items() if a.config_class is type(hyperparameters))
-
-
-class ReportCallback(BaseCallback):
-    """Tells how far training has come."""
-
-    def __init__(self, report: Report, interval: int = 200) -> None:
-        super().__init__()
-        self._report = report
-        self._interval = interval
-
-    def _on_step(self) -> bool:
-        if self.n_calls % self._interval == 0:
-            self._tell()
-        return True
-
-    def _on_training_end(self) -> None:
-        self._tell()
-
-    def _tell(self) -> None:
-        episodes = self.model.ep_info_buffer or ()
-        returns = [episode["r"] for episode in list(episodes)[-10:]]
-        self._report(self.num_timesteps, sum(returns) / len(returns) if returns else None, "")
 
 
 class HyperparametersCallback(BaseCallback):

@@ -6,7 +6,7 @@ import sys
 import time
 
 import pytest
-from jobs import Deed, Signed, Stillborn
+from jobs import Deed, Signed, Stillborn, Threaded
 from rich.console import Console
 
 from mbrl_taskmet.runs.parallel import train_all
@@ -60,6 +60,12 @@ def test_a_process_is_replaced_after_as_many_runs(tmp_path, runs_per_process, pr
     runs = {tmp_path / name: Signed(name) for name in "ab"}
     assert not train_all(runs, QUIET, jobs=1, runs_per_process=runs_per_process)
     assert len({path.read_text() for path in runs}) == processes
+
+
+def test_a_run_computes_with_one_thread_since_others_have_the_other_cores(tmp_path, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    assert not train_all({tmp_path / "run": Threaded("plain")}, QUIET, jobs=1)
+    assert (tmp_path / "run").read_text() == "1"
 
 
 def test_where_no_process_can_begin_every_run_fails(tmp_path):
