@@ -14,17 +14,21 @@ UNIT_SOFTPLUS = math.log(math.e - 1)
 """softplus⁻¹(1): the raw number of a weight of one."""
 
 
-class Form(Protocol):
-    """How raw numbers become a positive definite matrix on n dimensions."""
+class Weighing(Protocol):
+    """How raw numbers become weights of errors."""
 
     def identity(self) -> Tensor:
-        """The raw numbers of the identity matrix, shape (R,)."""
+        """The raw numbers at which errors stay as they are, shape (R,)."""
 
     def product(self, raw: Tensor) -> Rows:
         """The map x ↦ Λ x of each row x, made once to be used often.
 
         Of (R,) for any number of rows, of (B, R) for B rows, one for each Λ.
         """
+
+
+class Form(Weighing, Protocol):
+    """How raw numbers become a positive definite matrix Λ on n dimensions."""
 
     def diagonal(self, raw: Tensor) -> Tensor:
         """The diagonal of Λ, the dimensions' weights: (…, R) → (…, n)."""

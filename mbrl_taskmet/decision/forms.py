@@ -1,4 +1,4 @@
-"""Forms of a metric beside the core's diagonal and full ones."""
+"""Weights of errors beside the core's diagonal and full metrics."""
 
 from dataclasses import dataclass
 
@@ -46,8 +46,8 @@ class Scalar:
 class Directed:
     """A weight for errors above zero and one for errors below it, in each dimension.
 
-    Not a metric, since it is not symmetric, but a form of a local loss (LODL's DirectedWeightedMSE,
-    arXiv 2203.16067): Λ depends on the sign of what it is applied to.
+    No form of a metric, since Λ depends on the sign of what it is applied to, but one of a local
+    loss (LODL's DirectedWeightedMSE, arXiv 2203.16067).
 
     Attributes:
         num_dimensions: n.
@@ -63,17 +63,3 @@ class Directed:
         """The map of each row x to λ⁺ x where x > 0 and λ⁻ x elsewhere."""
         above, below = torch.split(softplus(raw), self.num_dimensions, -1)
         return lambda rows: torch.where(rows > 0, above, below) * rows
-
-    def matrix(self, raw: Tensor) -> None:
-        """None: there is no matrix of it."""
-        return None
-
-    def diagonal(self, raw: Tensor) -> Tensor:
-        """The mean of both weights: (…, 2 n) → (…, n)."""
-        above, below = torch.split(softplus(raw), self.num_dimensions, -1)
-        mean: Tensor = (above + below) / 2
-        return mean
-
-    def clamp(self, raw: Tensor) -> Tensor:
-        """Raw numbers as they are."""
-        return raw

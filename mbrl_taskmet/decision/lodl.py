@@ -14,17 +14,17 @@ from mbrl_taskmet.decision.fitting import Descent, Fit, check_positive
 from mbrl_taskmet.decision.forms import Directed
 from mbrl_taskmet.decision.methods import check_alpha, descend, regularized
 from mbrl_taskmet.decision.problem import Data, Problem, TaskLoss, check_data, sign_of, worth_of
-from mbrl_taskmet.forms import Cholesky, Diagonal, Form
+from mbrl_taskmet.forms import Cholesky, Diagonal, Weighing
 from mbrl_taskmet.networks import Network
 
 Family = Literal["weighted_mse", "directed", "quadratic"]
 
-FAMILIES: Mapping[Family, Callable[[int], Form]] = {
+FAMILIES: Mapping[Family, Callable[[int], Weighing]] = {
     "weighted_mse": lambda n: Diagonal(n, normalize=False),
     "directed": Directed,
     "quadratic": lambda n: Cholesky(n, normalize=False),
 }
-"""Local losses eᵀ Λ e of the errors e of all targets of an instance: forms of metrics."""
+"""Local losses eᵀ Λ e of the errors e of all targets of an instance."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,7 +140,7 @@ class LODL:
         return raw
 
 
-def _apply(form: Form, raw: Tensor, errors: Tensor) -> Tensor:
+def _apply(form: Weighing, raw: Tensor, errors: Tensor) -> Tensor:
     """Each instance's Λ applied to all its errors: (B, R), (B, K, n) → (B, K, n)."""
     applied: Tensor = torch.func.vmap(lambda r, e: form.product(r)(e))(raw, errors)
     return applied

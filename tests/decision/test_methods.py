@@ -127,7 +127,6 @@ def test_directed_weights_are_for_the_sign_of_the_error():
         [torch.stack([above[0], -below[1]]), torch.stack([-2 * below[0], 2 * above[1]])]
     )
     assert_close(Directed(2).product(raw)(errors), expected)
-    assert_close(Directed(2).diagonal(raw), (above + below) / 2)
 
 
 def test_one_scalar_weighs_all_dimensions_of_a_row():
