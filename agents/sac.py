@@ -13,7 +13,6 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from ..mlp import MLP, MLPLinearization
-from ..networks import Linearization
 from ..train_state import Info
 from .ensemble import Ensemble, share_of_lowest
 
@@ -121,7 +120,7 @@ class DrawnAction:
         noise: ε, shape (B, d).
     """
 
-    def __init__(self, network: Linearization, noise: Tensor) -> None:
+    def __init__(self, network: MLPLinearization, noise: Tensor) -> None:
         self._network = network
         mean, log_std = network.outputs.chunk(2, -1)
         bounded = log_std.clamp(*LOG_STD_RANGE)

@@ -30,9 +30,6 @@ class Linearization(Protocol):
     def vjp(self, cotangent: Tensor) -> Tensor:
         """Jᵀ c for a cotangent c of the outputs: (B, outputs) → (P,)."""
 
-    def input_vjp(self, cotangent: Tensor) -> Tensor:
-        """(∂f/∂x)ᵀ c: (B, outputs) → (B, inputs)."""
-
     def curvature_vjp(self, tangent: Tensor, cotangent: Tensor) -> Tensor:
         """∇_θ⟨c, J(θ) u⟩, the network's own curvature: (P,), (B, outputs) → (P,)."""
 
@@ -71,10 +68,9 @@ class FunctionLinearization(JacobianProducts):
     def __init__(
         self, function: Callable[[Tensor, Tensor], Tensor], parameters: Tensor, inputs: Tensor
     ) -> None:
-        self._function = function
+        self._function = lambda p: function(p, inputs)
         self._parameters = parameters
-        self._inputs = inputs
-        linearized = torch.func.vjp(function, parameters, inputs)
+        linearized = torch.func.vjp(self._function, parameters)
         self.outputs: Tensor = linearized[0]
         self._pullback = linearized[1]
 
@@ -87,11 +83,6 @@ class FunctionLinearization(JacobianProducts):
         gradient: Tensor = self._pullback(cotangent)[0]
         return gradient
 
-    def input_vjp(self, cotangent: Tensor) -> Tensor:
-        """(∂f/∂x)ᵀ c, by reverse-mode differentiation."""
-        gradient: Tensor = self._pullback(cotangent)[1]
-        return gradient
-
     def curvature_vjp(self, tangent: Tensor, cotangent: Tensor) -> Tensor:
         """∇_θ⟨c, J(θ) u⟩, reverse mode over forward mode."""
         pullback = torch.func.vjp(lambda p: self._jvp(p, tangent), self._parameters)[1]
@@ -99,9 +90,7 @@ class FunctionLinearization(JacobianProducts):
         return gradient
 
     def _jvp(self, parameters: Tensor, tangent: Tensor) -> Tensor:
-        product: Tensor = torch.func.jvp(
-            lambda p: self._function(p, self._inputs), (parameters,), (tangent,)
-        )[1]
+        product: Tensor = torch.func.jvp(self._function, (parameters,), (tangent,))[1]
         return product
 
 

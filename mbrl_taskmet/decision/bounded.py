@@ -85,10 +85,6 @@ class BoundedLinearization(JacobianProducts):
         """Jᵀ c: (B, outputs) → (P,)."""
         return self._below.vjp(self._slope * cotangent)
 
-    def input_vjp(self, cotangent: Tensor) -> Tensor:
-        """(∂f/∂x)ᵀ c: (B, outputs) → (B, inputs)."""
-        return self._below.input_vjp(self._slope * cotangent)
-
     def curvature_vjp(self, tangent: Tensor, cotangent: Tensor) -> Tensor:
         """∇_θ⟨c, J(θ) u⟩ = ∇_θ⟨g′ c, J_f(θ) u⟩ + J_fᵀ(g″ c ∘ J_f u): (P,), (B, n) → (P,)."""
         below = self._below.curvature_vjp(tangent, self._slope * cotangent)

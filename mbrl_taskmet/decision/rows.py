@@ -84,10 +84,6 @@ class SharedLinearization(JacobianProducts):
         """Jᵀ c: (B, I T) → (P,)."""
         return self._items.vjp(self._unfold(cotangent))
 
-    def input_vjp(self, cotangent: Tensor) -> Tensor:
-        """(∂f/∂x)ᵀ c: (B, I T) → (B, I F)."""
-        return self._fold(self._items.input_vjp(self._unfold(cotangent)))
-
     def curvature_vjp(self, tangent: Tensor, cotangent: Tensor) -> Tensor:
         """∇_θ⟨c, J(θ) u⟩: (P,), (B, I T) → (P,)."""
         return self._items.curvature_vjp(tangent, self._unfold(cotangent))
