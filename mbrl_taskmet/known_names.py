@@ -1,6 +1,6 @@
 """What the dimensions of Gymnasium's own environments mean."""
 
-_CART_POLE = ("cart_position", "cart_velocity", "pole_angle", "pole_angular_velocity")
+CART_POLE = ("cart_position", "cart_velocity", "pole_angle", "pole_angular_velocity")
 _ACROBOT = (
     "cos_angle_1",
     "sin_angle_1",
@@ -46,7 +46,7 @@ _HALF_CHEETAH = (
 )
 
 KNOWN_NAMES: dict[str, tuple[str, ...]] = {
-    "gymnasium.envs.classic_control.cartpole:CartPoleEnv": _CART_POLE,
+    "gymnasium.envs.classic_control.cartpole:CartPoleEnv": CART_POLE,
     "gymnasium.envs.classic_control.acrobot:AcrobotEnv": _ACROBOT,
     "gymnasium.envs.classic_control.pendulum:PendulumEnv": _PENDULUM,
     "gymnasium.envs.classic_control.mountain_car:MountainCarEnv": _MOUNTAIN_CAR,

@@ -1,14 +1,14 @@
 """What does each ingredient of TaskMet add?"""
 
 from collections.abc import Callable, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 
 from matplotlib.figure import Figure
 from numpy import float64
 from numpy.typing import NDArray
 
-from ..agents import MLEConfig, TaskMetConfig
+from ..agents import TaskMetConfig
 from ..agents.config import configure
 from ..relevance import AllAlike, GatesOnly, PriorOnly
 from ..runs.environments import EnvironmentConfig
@@ -17,12 +17,7 @@ from .figures import draw_intervals
 from .resumable import Row
 from .statistics import summarize
 from .study import Study
-
-
-def without_hypergradient(config: TaskMetConfig) -> MLEConfig:
-    """Maximum likelihood through the same gates, under the prior alone, and alike in all else."""
-    return MLEConfig(**{f.name: getattr(config, f.name) for f in fields(MLEConfig)})
-
+from .variants import without_hypergradient
 
 _SHIPPED = TaskMetConfig()
 _RELEVANCE = _SHIPPED.relevance

@@ -8,12 +8,12 @@ from matplotlib.figure import Figure
 
 from ..agents import AgentConfig, MLEConfig, OMDConfig, TaskMetConfig, VEPConfig
 from ..runs.environments import EnvironmentConfig
-from .ablation import without_hypergradient
 from .curves import LAST, Curves, curves
 from .figures import centred, draw_intervals, labelled
 from .resumable import Row
 from .statistics import summarize
 from .study import Study
+from .variants import without_hypergradient
 
 WIDTHS = (2, 3, 4, 6, 8, 12, 16, 32)
 """Units in each of the model's two hidden layers."""

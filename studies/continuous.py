@@ -12,23 +12,7 @@ from ..agents import (
 )
 from ..runs.baselines import sac, sac_matched, sac_normalized
 from ..runs.environments import EnvironmentConfig
-from .study import Study
-
-CONTINUOUS_COLUMNS = (
-    "agent",
-    "variant",
-    "env",
-    "distractor_kind",
-    "num_distractors",
-    "metric",
-    "seed",
-    "timesteps",
-    "episode_return",
-    "model_mse",
-    "real_over_distractor_ratio",
-    "ranking_auc",
-    "cpu_s",
-)
+from .study import COLUMNS_WITH_ENV, Study
 
 _AGENTS = {
     name: replace(agent, critic_hidden=(64, 64), model_hidden=(64, 64))
@@ -61,7 +45,7 @@ CONTINUOUS = Study(
     ],
     timesteps=30_000,
     seeds=range(5),
-    columns=CONTINUOUS_COLUMNS,
+    columns=COLUMNS_WITH_ENV,
     panel=("env", "num_distractors"),
 )
 
@@ -81,7 +65,7 @@ LOCOMOTION = Study(
     ],
     timesteps=100_000,
     seeds=range(3),
-    columns=CONTINUOUS_COLUMNS,
+    columns=COLUMNS_WITH_ENV,
     eval_every=5_000,
     panel=("env", "num_distractors"),
 )

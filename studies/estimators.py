@@ -18,6 +18,7 @@ from ..hypergradient import (
     ImplicitGradient,
     UnrolledGradient,
 )
+from ..known_names import CART_POLE
 from ..linear_solvers import (
     ConjugateGradient,
     Identity,
@@ -26,9 +27,8 @@ from ..linear_solvers import (
     NormalEquationCG,
 )
 from ..trilevel import ModelBasedUpdate, TaskMetUpdate
-from .oracles import NUM_REAL
 
-SNR_REAL = tuple(f"snr_real_{number}" for number in range(NUM_REAL))
+SNR_REAL = tuple(f"snr_real_{number}" for number in range(len(CART_POLE)))
 # Of the mean estimate and of single ones: the cosine with the reference, and how well they rank the
 # real dimensions. The signal-to-noise ratio, mean over standard deviation, is signed for the real
 # dimensions (above zero, they should weigh more), for each and their mean, and absolute for the

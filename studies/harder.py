@@ -5,8 +5,7 @@ from ..envs import DISTRACTOR_KINDS
 from ..relevance import AllAlike
 from ..runs.baselines import dqn
 from ..runs.environments import EnvironmentConfig
-from .continuous import CONTINUOUS_COLUMNS
-from .study import Study
+from .study import COLUMNS_WITH_ENV, Study
 
 HARDER = Study(
     name="harder",
@@ -26,6 +25,6 @@ HARDER = Study(
     ],
     timesteps=30_000,
     seeds=range(3),
-    columns=CONTINUOUS_COLUMNS,
+    columns=COLUMNS_WITH_ENV,
     panel=("distractor_kind", "num_distractors"),
 )

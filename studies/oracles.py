@@ -5,13 +5,11 @@ from typing import Any
 
 from ..agents import MLEConfig, ModelFreeConfig, TaskMetConfig
 from ..agents.config import Preset, configure
+from ..known_names import CART_POLE
 from ..relevance import CriticSensitivity, GatesOnly, Given, PriorOnly, Relevance
 from ..runs.environments import EnvironmentConfig
 from ..runs.training import Run, TrainingConfig
 from .study import Study
-
-NUM_REAL = 4
-"""CartPole's own dimensions, which come first."""
 
 ENVIRONMENTS = [EnvironmentConfig(num_distractors=k) for k in (16, 128)]
 """Of both studies."""
@@ -33,7 +31,8 @@ def told(
     """Maximum likelihood that is told which dimensions are real, by the gate of the others."""
 
     def make(environment: EnvironmentConfig, **options: Any) -> TrainingConfig:
-        given = Given((1.0,) * NUM_REAL + (closed,) * environment.num_distractors)
+        # CartPole's own dimensions come first.
+        given = Given((1.0,) * len(CART_POLE) + (closed,) * environment.num_distractors)
         agent = configure(MLEConfig, preset, {"relevance": wrap(given)})
         return TrainingConfig(agent, environment, **options)
 

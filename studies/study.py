@@ -42,6 +42,23 @@ COLUMNS = (
 )
 """Of the results, where a study has no columns of its own."""
 
+COLUMNS_WITH_ENV = (
+    "agent",
+    "variant",
+    "env",
+    "distractor_kind",
+    "num_distractors",
+    "metric",
+    "seed",
+    "timesteps",
+    "episode_return",
+    "model_mse",
+    "real_over_distractor_ratio",
+    "ranking_auc",
+    "cpu_s",
+)
+"""Of a study of several environments, or forms of a metric."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Study(ResumableStudy[Run]):
