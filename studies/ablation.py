@@ -97,5 +97,5 @@ ABLATION = Study(
     timesteps=50_000,
     seeds=range(5),
     panel=("distractor_kind", "num_distractors"),
-    draw=draw_by_ingredient,
+    pictured_by=draw_by_ingredient,
 )

@@ -86,5 +86,5 @@ CAPACITY = Study(
     timesteps=100_000,
     seeds=range(5),
     panel=("model_hidden",),
-    draw=draw_over_width,
+    pictured_by=draw_over_width,
 )

@@ -108,6 +108,6 @@ HYPERGRADIENT = Study(
         "estimator",
         *MEASURES,
     ),
-    table=table,
-    draw=draw,
+    shown_by=table,
+    pictured_by=draw,
 )

@@ -59,6 +59,23 @@ COLUMNS_WITH_ENV = (
 )
 """Of a study of several environments, or forms of a metric."""
 
+LABELS = (
+    "study",
+    "agent",
+    "variant",
+    "env",
+    "distractor_kind",
+    "num_distractors",
+    "metric",
+    "model_hidden",
+    "seed",
+)
+"""The columns that say which run a row belongs to."""
+
+ALIASES = {"real_in_top4": "real_on_top", "model_mse": "model_mse_real"}
+"""Columns that an evaluation has under another name: CartPole's real dimensions are four, and
+the error of a model counts on the real ones."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Study(ResumableStudy[Run]):
@@ -75,8 +92,8 @@ class Study(ResumableStudy[Run]):
         panel: the columns whose combinations of values get a picture each.
         published: what others report, to be drawn beside the final returns.
         published_how: how they came to it.
-        table: shows results.
-        draw: draws results.
+        shown_by: makes the table of the results.
+        pictured_by: makes their picture.
     """
 
     variants: Mapping[str, Variant]
@@ -88,8 +105,8 @@ class Study(ResumableStudy[Run]):
     panel: Sequence[str] = ("num_distractors",)
     published: Published = field(default_factory=dict)
     published_how: str = ""
-    table: Callable[["Study", Sequence[Row]], Table] = summary_table
-    draw: Callable[["Study", Sequence[Row], Path], None] = draw
+    shown_by: Callable[["Study", Sequence[Row]], Table] = summary_table
+    pictured_by: Callable[["Study", Sequence[Row], Path], None] = draw
 
     def __post_init__(self) -> None:
         if self.timesteps % self.eval_every != 0:
@@ -217,26 +234,8 @@ class Study(ResumableStudy[Run]):
 
     def show(self, rows: Sequence[Row]) -> Table:
         """The results as a table."""
-        return self.table(self, rows)
+        return self.shown_by(self, rows)
 
     def picture(self, rows: Sequence[Row], path: Path) -> None:
         """The results as a picture."""
-        self.draw(self, rows, path)
-
-
-LABELS = (
-    "study",
-    "agent",
-    "variant",
-    "env",
-    "distractor_kind",
-    "num_distractors",
-    "metric",
-    "model_hidden",
-    "seed",
-)
-"""The columns that say which run a row belongs to."""
-
-ALIASES = {"real_in_top4": "real_on_top", "model_mse": "model_mse_real"}
-"""Columns that an evaluation has under another name: CartPole's real dimensions are four, and
-the error of a model counts on the real ones."""
+        self.pictured_by(self, rows, path)

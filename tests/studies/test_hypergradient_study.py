@@ -56,8 +56,8 @@ def test_each_stage_asks_each_estimator(few, tmp_path):
         TINY.append(tmp_path / "tiny.csv", rows)
     results = TINY.read(tmp_path / "tiny.csv")
     assert TINY.missing(results) == []
-    Console(width=200).print(TINY.table(TINY, results))
-    TINY.draw(TINY, results, tmp_path / "tiny.png")
+    Console(width=200).print(TINY.show(results))
+    TINY.picture(results, tmp_path / "tiny.png")
     assert (tmp_path / "tiny.png").stat().st_size > 1_000
     with pytest.raises(ValueError, match="'guess' as estimator"):
         TINY.check(results[0] | {"estimator": "guess"})
