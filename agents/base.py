@@ -273,7 +273,7 @@ class ModelBasedAlgorithm(ReadableAlgorithm):
                 config.ortho_init,
             ),
             "critic": self.policy.critic,
-            "metric": self._make_metric(self.num_dimensions),
+            "metric": self._make_metric(),
             "gamma": config.gamma,
             "tau": config.tau,
             "model_optimizer": Adam(config.model_learning_rate, config.restart_model_optimizer),
@@ -281,9 +281,9 @@ class ModelBasedAlgorithm(ReadableAlgorithm):
             "policy_optimizer": Adam(config.learning_rate),
         }
 
-    def _make_metric(self, num_dimensions: int) -> Metric:
+    def _make_metric(self) -> Metric:
         """All dimensions alike, unless an agent learns otherwise."""
-        return UnconditionalMetric(Diagonal(num_dimensions))
+        return UnconditionalMetric(Diagonal(self.num_dimensions))
 
     def train(self, gradient_steps: int, batch_size: int) -> None:
         """Do some updates on batches from the replay buffer.

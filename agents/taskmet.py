@@ -35,14 +35,14 @@ class TaskMet(ModelBasedAlgorithm):
             metric_optimizer=Adam(config.metric_learning_rate),
         )
 
-    def _make_metric(self, num_dimensions: int) -> Metric:
+    def _make_metric(self) -> Metric:
         config = self.config
         form = FORMS[config.metric](
-            num_dimensions, config.normalize_metric, config.largest_weight or math.inf
+            self.num_dimensions, config.normalize_metric, config.largest_weight or math.inf
         )
         if config.metric_hidden is None:
             return UnconditionalMetric(form)
-        inputs = num_dimensions + self.replay_buffer.encoding.size
+        inputs = self.num_dimensions + self.replay_buffer.encoding.size
         return ConditionalMetric(
             form, MLP((inputs, *config.metric_hidden, form.identity().numel()))
         )
