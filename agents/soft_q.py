@@ -45,7 +45,7 @@ class SoftQ(Ensemble):
         self, parameters: Tensor, policy: Tensor, observations: Tensor, noise: Tensor
     ) -> tuple[Tensor, Info]:
         """Nothing to learn."""
-        return policy, {}
+        return torch.zeros_like(policy), {}
 
     def linearize_value(
         self, parameters: Tensor, policy: Tensor, observations: Tensor, noise: Tensor
