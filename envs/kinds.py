@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..suggestion import did_you_mean
+from ..suggestion import check_choice, did_you_mean
 from .action_echo import ActionEcho
 from .autoregressive import Autoregressive
 from .gaussian import Gaussian
@@ -73,11 +73,7 @@ def process_of(
             f"kind must be a name or a DistractorProcess, got {kind!r}: "
             f"pass one of {list(DISTRACTOR_KINDS)}."
         )
-    if kind not in DISTRACTOR_KINDS:
-        raise ValueError(
-            f"Unknown kind of distractor {kind!r}, pass one of {list(DISTRACTOR_KINDS)}."
-            f"{did_you_mean(kind, DISTRACTOR_KINDS)}"
-        )
+    check_choice("kind of distractor", kind, DISTRACTOR_KINDS)
     process = DISTRACTOR_KINDS[kind]
     accepted = list(inspect.signature(process).parameters)
     for name in parameters:

@@ -11,6 +11,25 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f" Did you mean {nearest[0]!r}?" if nearest else ""
 
 
+def check_choice(what: str, choice: Any, available: Collection[Any]) -> None:
+    """Refuse what is not there.
+
+    Args:
+        what: is chosen.
+        choice: one of them.
+        available: all of them.
+
+    Raises:
+        ValueError: naming what there is.
+    """
+    if choice not in available:
+        names = list(map(str, available))
+        raise ValueError(
+            f"There is no {what} {choice!r}: choose one of {', '.join(names)}."
+            f"{did_you_mean(str(choice), names)}"
+        )
+
+
 def check_choices(what: str, chosen: Sequence[Any], available: Collection[Any]) -> None:
     """Refuse to choose nothing, or what is not there.
 
@@ -22,12 +41,9 @@ def check_choices(what: str, chosen: Sequence[Any], available: Collection[Any]) 
     Raises:
         ValueError: naming what there is.
     """
-    there = ", ".join(map(str, available))
     if not chosen:
-        raise ValueError(f"Choose at least one {what} of {there}.")
+        raise ValueError(
+            f"No {what} is chosen: choose at least one of {', '.join(map(str, available))}."
+        )
     for choice in chosen:
-        if choice not in available:
-            raise ValueError(
-                f"There is no {what} {choice!r}: choose of {there}."
-                f"{did_you_mean(str(choice), map(str, available))}"
-            )
+        check_choice(what, choice, available)

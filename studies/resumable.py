@@ -12,10 +12,17 @@ from rich.table import Table
 
 from ..reason import reason
 from ..runs.job import Job
-from ..suggestion import check_choices
+from ..suggestion import check_choice, check_choices
 from ..whole_files import replacing, whole_lines
 
 Row = dict[str, str]
+
+NOUNS = {
+    "env": "environment",
+    "distractor_kind": "kind of distractor",
+    "num_distractors": "number of distractors",
+}
+"""What columns are called in a sentence, where not by their own names."""
 
 JobT = TypeVar("JobT", bound=Job)
 NumberT = TypeVar("NumberT", int, float)
@@ -124,8 +131,8 @@ class ResumableStudy(ABC, Generic[JobT]):
         """
         choices = self.choices()
         for column, values in wanted.items():
-            check_choices("column", [column], choices)
-            check_choices(column, values, choices[column])
+            check_choice("column", column, choices)
+            check_choices(NOUNS.get(column, column), values, choices[column])
         study = self if seeds is None else replace(self, seeds=seeds)
         runs = []
         for variant, run in study.runs():

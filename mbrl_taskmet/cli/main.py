@@ -18,7 +18,7 @@ from mbrl_taskmet.cli.evaluate import Evaluate
 from mbrl_taskmet.cli.study import StudyCommand
 from mbrl_taskmet.cli.train import train_command
 from mbrl_taskmet.cli.weights import Weights
-from mbrl_taskmet.suggestion import did_you_mean
+from mbrl_taskmet.suggestion import check_choice
 
 
 class Command(Protocol):
@@ -101,11 +101,8 @@ def _check_agent(arguments: Sequence[str]) -> None:
     """Refuse an unknown agent with the nearest name."""
     if len(arguments) > 1 and arguments[0] == "train":
         name = arguments[1]
-        if name not in AGENTS and not name.startswith("-"):
-            raise ValueError(
-                f"There is no agent {name!r}: choose one of {', '.join(AGENTS)}."
-                f"{did_you_mean(name, AGENTS)}"
-            )
+        if not name.startswith("-"):
+            check_choice("agent", name, AGENTS)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from mbrl_taskmet.runs.job import Job
 from mbrl_taskmet.runs.parallel import train_all
 from mbrl_taskmet.studies import STUDIES, AnyStudy
 from mbrl_taskmet.studies.resumable import Row
-from mbrl_taskmet.suggestion import did_you_mean
+from mbrl_taskmet.suggestion import check_choice
 
 EXECUTORS: Mapping[str, Executor] = {"local": local_processes, "ray": ray_cluster}
 """Where runs can be trained, by the option's value."""
@@ -93,11 +93,7 @@ class StudyCommand:
 
     def run(self, console: Console) -> int:
         """Run, show, draw."""
-        if self.name not in STUDIES:
-            raise ValueError(
-                f"There is no study {self.name!r}: choose one of {', '.join(STUDIES)}."
-                f"{did_you_mean(self.name, STUDIES)}"
-            )
+        check_choice("study", self.name, STUDIES)
         check_positive(jobs=self.jobs)
         self._check_seeds()
         study = STUDIES[self.name]

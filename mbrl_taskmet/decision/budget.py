@@ -9,7 +9,7 @@ from torch import Tensor
 from mbrl_taskmet.decision.problem import Data, Range, Sense, Split, nothing
 from mbrl_taskmet.decision.streams import stream
 from mbrl_taskmet.decision.subsets import best_choice, soft_choice, subsets
-from mbrl_taskmet.suggestion import did_you_mean
+from mbrl_taskmet.suggestion import check_choice
 
 
 @dataclass(frozen=True)
@@ -67,11 +67,7 @@ class Budget:
     temperature: float = 0.02
 
     def __post_init__(self) -> None:
-        if self.regime not in REGIMES:
-            raise ValueError(
-                f"Budget has no regime {self.regime!r}: choose one of {', '.join(REGIMES)}."
-                f"{did_you_mean(self.regime, REGIMES)}"
-            )
+        check_choice("regime of budget", self.regime, REGIMES)
 
     @property
     def sense(self) -> Sense:

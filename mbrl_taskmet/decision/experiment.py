@@ -1,7 +1,6 @@
 """One method on one task with one pair of seeds, and what came of it."""
 
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
@@ -11,7 +10,7 @@ from mbrl_taskmet.decision.catalogue import METHODS, SETUPS, WITH_ALPHA
 from mbrl_taskmet.decision.problem import Problem, Split
 from mbrl_taskmet.decision.quality import Quality, Yardstick, evaluate, measure
 from mbrl_taskmet.decision.streams import stream
-from mbrl_taskmet.suggestion import did_you_mean
+from mbrl_taskmet.suggestion import check_choice
 
 
 class Outcome(NamedTuple):
@@ -50,11 +49,11 @@ class Experiment:
     model_seed: int = 0
 
     def __post_init__(self) -> None:
-        _check("problem", self.problem, SETUPS)
-        _check("method", self.method, METHODS)
+        check_choice("problem", self.problem, SETUPS)
+        check_choice("method", self.method, METHODS)
         regimes = SETUPS[self.problem].regimes
         if self.regime:
-            _check(f"regime of {self.problem}", self.regime, regimes)
+            check_choice(f"regime of {self.problem}", self.regime, regimes)
         else:
             object.__setattr__(self, "regime", regimes[0])
         if self.alpha != 0 and self.method not in WITH_ALPHA:
@@ -82,12 +81,3 @@ def _prepared(name: str, regime: str, seed: int) -> tuple[Problem, Split, Yardst
     problem = SETUPS[name].problem(regime, seed)
     data = problem.split()
     return problem, data, measure(problem, data.test)
-
-
-def _check(what: str, name: str, known: Iterable[str]) -> None:
-    names = list(known)
-    if name not in names:
-        raise ValueError(
-            f"There is no {what} {name!r}: choose one of {', '.join(names)}."
-            f"{did_you_mean(name, names)}"
-        )

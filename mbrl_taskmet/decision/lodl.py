@@ -16,6 +16,7 @@ from mbrl_taskmet.decision.methods import check_alpha, descend, regularized
 from mbrl_taskmet.decision.problem import Data, Problem, TaskLoss, check_data, sign_of, worth_of
 from mbrl_taskmet.forms import Cholesky, Diagonal, Weighing
 from mbrl_taskmet.networks import Network
+from mbrl_taskmet.suggestion import check_choice
 
 Family = Literal["weighted_mse", "directed", "quadratic"]
 
@@ -62,10 +63,7 @@ class LODL:
             fit_steps=self.fit_steps,
             fit_learning_rate=self.fit_learning_rate,
         )
-        if self.family not in FAMILIES:
-            raise ValueError(
-                f"The family of local losses is one of {', '.join(FAMILIES)}; got {self.family!r}."
-            )
+        check_choice("family of local losses", self.family, FAMILIES)
 
     def fit(
         self,

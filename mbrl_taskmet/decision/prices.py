@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mbrl_taskmet.suggestion import did_you_mean
+from mbrl_taskmet.suggestion import check_choice
 
 TSE_STOCKS = 50
 """As many as in the published study; the file has 88."""
@@ -28,11 +28,7 @@ def load_prices(name: str) -> Tensor:
         ValueError: if there is no such set of prices.
         ImportError: if its distribution is not installed.
     """
-    if name not in PRICES:
-        raise ValueError(
-            f"There are no prices {name!r}: choose one of {', '.join(PRICES)}."
-            f"{did_you_mean(name, PRICES)}"
-        )
+    check_choice("set of prices", name, PRICES)
     return torch.from_numpy(PRICES[name]())
 
 

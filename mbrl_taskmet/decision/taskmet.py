@@ -28,6 +28,7 @@ from mbrl_taskmet.hypergradient import (
 from mbrl_taskmet.metric import ConditionalMetric, Metric, UnconditionalMetric
 from mbrl_taskmet.mlp import MLP
 from mbrl_taskmet.networks import Network
+from mbrl_taskmet.suggestion import check_choice
 
 FORMS: Mapping[str, Callable[[int, bool], Form]] = {
     "scalar": lambda dimensions, normalize: Scalar(dimensions),
@@ -95,10 +96,7 @@ class TaskMet:
         check_positive(steps=self.steps, learning_rate=self.learning_rate)
         check_patience(self.patience)
         check_first_steps(self.first_steps)
-        if self.form not in FORMS:
-            raise ValueError(
-                f"The form of a metric is one of {', '.join(FORMS)}; got {self.form!r}."
-            )
+        check_choice("form of a metric", self.form, FORMS)
 
     def metric(self, row_inputs: int, row_targets: int) -> Metric:
         """Λ_φ for rows of so many inputs and targets."""

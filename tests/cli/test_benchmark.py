@@ -123,7 +123,7 @@ def test_the_sizes_reach_update_and_loop(cli, asked):
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ("--parts", "Choose at least one part of update, loop, scaling, memory"),
+        ("--parts", "No part is chosen: choose at least one of update, loop, scaling, memory"),
         ("--num-distractors", "--num-distractors must be one or more numbers from 0 up"),
         ("--num-distractors 16 -1", "--num-distractors must be one or more numbers from 0 up"),
         ("--quick --num-distractors 3", "leave out --quick or --num-distractors"),

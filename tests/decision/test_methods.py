@@ -143,8 +143,14 @@ def test_one_scalar_weighs_all_dimensions_of_a_row():
     [
         (lambda: DFL(alpha=-1.0), "alpha.* must be 0 or more; got -1"),
         (lambda: LODL(alpha=-1.0), "alpha.* must be 0 or more; got -1"),
-        (lambda: LODL(family="cubic"), "one of weighted_mse, directed, quadratic; got 'cubic'"),
-        (lambda: TaskMet(form="round"), "one of scalar, diagonal, full; got 'round'"),
+        (
+            lambda: LODL(family="cubic"),
+            "no family of local losses 'cubic': choose one of weighted_mse",
+        ),
+        (
+            lambda: TaskMet(form="round"),
+            "no form of a metric 'round': choose one of scalar, diagonal",
+        ),
         (lambda: TaskMet(steps=0), "steps must be positive; got 0"),
         (lambda: TaskMet(first_steps=-1), "first_steps.* must be 0 or more; got -1"),
         (lambda: LODL(num_samples=0), "num_samples must be positive; got 0"),

@@ -244,8 +244,8 @@ def test_the_constant_predictor_knows_the_items_and_no_features():
 @pytest.mark.parametrize(
     ("call", "complaint"),
     [
-        (lambda: Budget(regime="spars"), "no regime 'spars'.* Did you mean 'sparse'"),
-        (lambda: load_prices("sp50"), "no prices 'sp50'.* Did you mean 'sp500'"),
+        (lambda: Budget(regime="spars"), "no regime of budget 'spars'.* Did you mean 'sparse'"),
+        (lambda: load_prices("sp50"), "no set of prices 'sp50'.* Did you mean 'sp500'"),
         (lambda: Portfolio(sizes=(2000, 1, 1)).split(), "need 2378 days .* choose smaller sizes"),
         (lambda: evaluate(Cubic(), torch.zeros(3), Cubic().split().test), "the targets' shape"),
         (

@@ -221,9 +221,9 @@ def test_a_process_of_ones_own_is_placed_like_the_built_in_ones():
             "gausian",
             {},
             ValueError,
-            r"'gausian', pass one of \['gaussian'.*Did you mean 'gaussian'",
+            "no kind of distractor 'gausian': choose one of gaussian, .* Did you mean 'gaussian'",
         ),
-        ("qqq", {}, ValueError, r"'projected'\]\.$"),
+        ("qqq", {}, ValueError, r"projected\.$"),
         (3, {}, TypeError, "kind must be a name or a DistractorProcess, got 3"),
         (
             "autoregressive",

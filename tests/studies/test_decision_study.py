@@ -85,9 +85,9 @@ def test_a_part_of_the_study_can_be_chosen():
     ("wanted", "complaint"),
     [
         ({"distractor_kind": ("gaussian",)}, "no column 'distractor_kind': .* problem, regime,"),
-        ({"problem": ("cubik",)}, "no problem 'cubik': choose of cubic, budget"),
+        ({"problem": ("cubik",)}, "no problem 'cubik': choose one of cubic, budget"),
         ({"problem": ("budget",), "regime": ("tse",)}, "No run .* is all of this"),
-        ({"regime": ("thick",)}, "no regime 'thick': choose of published, sparse"),
+        ({"regime": ("thick",)}, "no regime 'thick': choose one of published, sparse"),
     ],
 )
 def test_a_part_that_the_study_does_not_have_is_refused(wanted, complaint):

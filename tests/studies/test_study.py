@@ -578,11 +578,11 @@ def test_a_study_can_be_done_in_parts():
 @pytest.mark.parametrize(
     ("option", "complaint"),
     [
-        ("--variants mlee", "no variant 'mlee': choose of mle, taskmet. Did you mean 'mle'"),
-        ("--envs Pendulum-v1", "no env 'Pendulum-v1': choose of CartPole-v1"),
-        ("--num-distractors 7", "no num_distractors 7: choose of 2"),
-        ("--variants", "Choose at least one variant of mle, taskmet"),
-        ("--kinds redundant", "no distractor_kind 'redundant': choose of gaussian"),
+        ("--variants mlee", "no variant 'mlee': choose one of mle, taskmet. Did you mean 'mle'"),
+        ("--envs Pendulum-v1", "no environment 'Pendulum-v1': choose one of CartPole-v1"),
+        ("--num-distractors 7", "no number of distractors 7: choose one of 2"),
+        ("--variants", "No variant is chosen: choose at least one of mle, taskmet"),
+        ("--kinds redundant", "no kind of distractor 'redundant': choose one of gaussian"),
         ("--problems cubic", "has no --problems: choose by --variants, --envs, --num-distractors"),
     ],
 )
