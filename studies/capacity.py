@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from ..agents import AgentConfig, MLEConfig, OMDConfig, TaskMetConfig, VEPConfig
 from ..runs.environments import EnvironmentConfig
 from .curves import LAST, Curves, curves
-from .figures import centred, draw_intervals, labelled
+from .figures import centred, draw_intervals, labelled, look
 from .resumable import Row
 from .statistics import summarize
 from .study import Study
@@ -17,6 +17,9 @@ from .variants import without_hypergradient
 
 WIDTHS = (2, 3, 4, 6, 8, 12, 16, 32)
 """Units in each of the model's two hidden layers."""
+
+PAPER_RETURNS = {"taskmet": 412, "omd": 320, "mle": 166}
+"""After 200,000 steps, at a width that is not recorded (arXiv 2312.05250)."""
 
 _AGENTS: dict[str, AgentConfig] = {
     "mle": MLEConfig(),
@@ -55,6 +58,7 @@ def draw_over_width(study: Study, rows: Sequence[Row], path: Path) -> None:
     left, right = figure.subplots(1, 2)
     measured = sorted({width for found in by_agent.values() for width in found})
     left.set(ylabel=f"return (IQM of the last {LAST} evaluations, 95 %)")
+    left.set_title("dotted: arXiv 2312.05250, of a width not recorded", fontsize="medium")
     right.set(ylabel="model's mean squared error, in units of variance", yscale="log")
     for axis in (left, right):
         axis.set_xscale("log", base=2)
@@ -68,8 +72,12 @@ def draw_over_width(study: Study, rows: Sequence[Row], path: Path) -> None:
         # Beside each other, since all stand at the same widths.
         beside = [1.03 ** centred(number, len(by_agent)) * width for width in widths]
         label = labelled(agent, [found[width] for width in widths])
-        draw_intervals(left, beside, returns, label=label)
-        draw_intervals(right, beside, errors, label=label)
+        for axis, summaries in ((left, returns), (right, errors)):
+            draw_intervals(axis, beside, summaries, label=label, **look(number))
+        if agent in PAPER_RETURNS:
+            left.axhline(
+                PAPER_RETURNS[agent], color=look(number)["color"], linewidth=1, linestyle=":"
+            )
     figure.legend(*left.get_legend_handles_labels(), loc="outside right center", fontsize="small")
     figure.savefig(path, dpi=120)
 

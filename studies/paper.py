@@ -27,7 +27,7 @@ PAPER_RETURNS: Mapping[str, Sequence[tuple[float, float]]] = {
 """Mean return after 200,000 steps and its standard error over ten seeds, by agent, at each of
 `NUMBERS` (arXiv 2312.05250)."""
 
-PAPER_RUNS = "last evaluation after 200,000 steps on raw observations, mean and standard error"
+PAPER_RUNS = "arXiv 2312.05250, last evaluation after 200,000 steps, mean and standard error"
 """How the paper came to its returns."""
 
 _RESTART = "restart_critic_optimizer"

@@ -310,6 +310,8 @@ def test_capacity_is_drawn_over_the_width_with_the_models_error(tmp_path, saved)
         assert list(heights) == pytest.approx([width / 100 for width in widths])
     # The interquartile mean of 1, 2, 3, 4 and 5.
     assert set(returns.containers[0].lines[0].get_ydata()) == {3}
+    reported = [line for line in returns.lines if line.get_linestyle() == ":"]
+    assert sorted(line.get_ydata()[0] for line in reported) == [166, 320, 412]
 
 
 def test_what_shares_a_picture_looks_different_and_stays_within_it(tmp_path, saved):
