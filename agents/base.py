@@ -101,6 +101,7 @@ class ModelBasedAlgorithm(ReadableAlgorithm):
 
     policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {"MlpPolicy": LearnedPolicy}
     config_class: ClassVar[type[AgentConfig]]
+    _built_in: ClassVar[frozenset[str]]
     policy: LearnedPolicy
     policy_class: type[LearnedPolicy]
     replay_buffer: TransitionBuffer
@@ -169,9 +170,12 @@ class ModelBasedAlgorithm(ReadableAlgorithm):
         if self.verbose >= 1:
             print(message)
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        cls._built_in = frozenset(field.name for field in fields(cls.config_class)) - {*LOOKED_UP}
+
     def __setattr__(self, name: str, value: Any) -> None:
-        built_in = "learner" in vars(self) and name not in LOOKED_UP
-        if built_in and any(field.name == name for field in fields(self.config_class)):
+        if name in self._built_in and "learner" in vars(self):
             raise AttributeError(
                 f"{name} is built into an agent when it is made or loaded: save this one, and load "
                 f"it with {name}={value!r}."
