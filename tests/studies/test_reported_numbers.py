@@ -137,10 +137,12 @@ def test_results_have_the_hypergradient_by_itself():
 
 def test_readme_has_the_returns_with_the_papers_settings():
     header, *lines = tables_under("README.md", "Distractors that are independent noise")[1]
-    groups = results("published")
+    groups, shipped = results("published"), results("distractors")
     assert [line[0] for line in lines] == list(dict.fromkeys(number for number, _ in groups))
-    for number, *cells in lines:
-        for name, cell in zip(header[1:], cells, strict=True):
+    assert header[-1] == "TaskMet as shipped"
+    for number, *cells, last_cell in lines:
+        assert last_cell == mean_and_error(shipped[number, "taskmet"].returns[:, -1]), number
+        for name, cell in zip(header[1:-1], cells, strict=True):
             agent = name.split()[0].lower()
             last = groups[number, agent].returns[:, -1]
             assert cell == f"{mean_and_error(last)} [{as_reported(agent, number)}]", (number, name)
