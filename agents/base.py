@@ -34,7 +34,7 @@ from ..metric import Metric, UnconditionalMetric
 from ..train_state import Info
 from ..trilevel import ModelBasedUpdate
 from .acting import IN_FORCE, LearnedPolicy
-from .checked import final_observations
+from .checked import with_final
 from .config import ELSEWHERE, AgentConfig, Preset, configure
 from .finite import check_losses
 from .learner import Learner
@@ -128,14 +128,15 @@ class ModelBasedAlgorithm(ReadableAlgorithm):
         _init_setup_model: bool = True,
         **hyperparameters: Any,
     ) -> None:
+        policys = policy_kwargs or {}
         for name in ("net_arch", *IN_FORCE):
             own = ELSEWHERE.get(name, name)
-            if name in (policy_kwargs or {}) and own in hyperparameters:
+            if name in policys and own in hyperparameters:
                 raise ValueError(
                     f"{own} is given, and {name} in policy_kwargs, which are the same: give one."
                 )
         # What `policy_kwargs` say of hyperparameters is what is in force.
-        said = {name: value for name, value in (policy_kwargs or {}).items() if name in IN_FORCE}
+        said = {name: policys[name] for name in IN_FORCE if name in policys}
         config = configure(self.config_class, preset, hyperparameters | said)
         if env is None and _init_setup_model:
             raise ValueError("There is no environment: pass one, or the id of a registered one.")
@@ -360,7 +361,8 @@ class ModelBasedAlgorithm(ReadableAlgorithm):
     ) -> None:
         super()._store_transition(replay_buffer, buffer_action, new_obs, reward, dones, infos)
         # What moves in the last step only, such as a flag of failure, has to be predicted too.
-        self.learner.observe(np.array([*new_obs, *final_observations(dones, infos)]))
+        assert isinstance(new_obs, np.ndarray)
+        self.learner.observe(with_final(new_obs, dones, infos))
 
     def _observe_stored(self) -> None:
         """Count experience that was there before anything was observed: loaded, or put in."""

@@ -66,10 +66,9 @@ class CheckedAlgorithm(OffPolicyAlgorithm):
         )
         check_arrays(seen, paid, self._shape_of_observations, self.num_timesteps)
         assert isinstance(seen, np.ndarray)
-        ends = final_observations(dones, infos)
-        for end in ends:
+        for end in _final_observations(dones, infos):
             check_observation(end, seen.shape[1:], self.num_timesteps)
-        arrived = np.array([*seen, *ends])
+        arrived = with_final(seen, dones, infos)
         check_experience(arrived, paid, self.dimension_names, self.num_timesteps)
         super()._store_transition(replay_buffer, buffer_action, new_obs, reward, dones, infos)
 
@@ -210,7 +209,15 @@ def _in_place_of(
         yield part
 
 
-def final_observations(dones: np.ndarray, infos: Sequence[Mapping[str, Any]]) -> list[np.ndarray]:
+def with_final(
+    observations: np.ndarray, dones: np.ndarray, infos: Sequence[Mapping[str, Any]]
+) -> np.ndarray:
+    """What a `VecEnv` returned, (N, n), and below it the final observations of episodes."""
+    ends = _final_observations(dones, infos)
+    return np.concatenate([observations, ends]) if ends else observations
+
+
+def _final_observations(dones: np.ndarray, infos: Sequence[Mapping[str, Any]]) -> list[np.ndarray]:
     """Of the episodes that ended, each of shape (n,): a `VecEnv` returns the next one's first.
 
     An environment that returns the same information at every step still has the last one's.
