@@ -6,7 +6,7 @@ Acting, replay, logging and files are Stable-Baselines3's; the learning is one p
 import copy
 import warnings
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import partial
 from typing import Any, ClassVar, Self
 
@@ -101,7 +101,7 @@ class ModelBasedAlgorithm(ReadableAlgorithm):
 
     policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {"MlpPolicy": LearnedPolicy}
     config_class: ClassVar[type[AgentConfig]]
-    _built_in: ClassVar[frozenset[str]]
+    _hyperparameters: ClassVar[frozenset[str]]
     policy: LearnedPolicy
     policy_class: type[LearnedPolicy]
     replay_buffer: TransitionBuffer
@@ -173,14 +173,16 @@ class ModelBasedAlgorithm(ReadableAlgorithm):
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        cls._built_in = frozenset(field.name for field in fields(cls.config_class)) - {*LOOKED_UP}
+        cls._hyperparameters = frozenset(field.name for field in fields(cls.config_class))
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name in self._built_in and "learner" in vars(self):
-            raise AttributeError(
-                f"{name} is built into an agent when it is made or loaded: save this one, and load "
-                f"it with {name}={value!r}."
-            )
+        if name in self._hyperparameters and "learner" in vars(self):
+            if name not in LOOKED_UP:
+                raise AttributeError(
+                    f"{name} is built into an agent when it is made or loaded: save this one, and "
+                    f"load it with {name}={value!r}."
+                )
+            value = getattr(replace(self.config, **{name: value}), name)
         super().__setattr__(name, value)
 
     @property
@@ -203,8 +205,7 @@ class ModelBasedAlgorithm(ReadableAlgorithm):
         self.critic_hidden = tuple(self.policy_kwargs["net_arch"])
         random_actions = copy.deepcopy(action_space)
         super()._setup_model()
-        assert isinstance(self.train_freq, TrainFreq)
-        check_rounds(self.train_freq, self.gradient_steps)
+        check_rounds(self._rounds, self.gradient_steps)
         self.replay_buffer.check_batch(config.batch_size)
         # Kept as given, so that a configuration changed at loading is not overruled.
         self.policy_kwargs = policy_kwargs
@@ -212,7 +213,7 @@ class ModelBasedAlgorithm(ReadableAlgorithm):
             # A loaded agent goes on where Stable-Baselines3 has just seeded its actions anew.
             self.action_space = random_actions
         self.dimension_names = tuple(self.dimension_names) or self._names_in(self.env)
-        if misplaced := self._misplaced(self.env):
+        if misplaced := self.misplaced(self.env):
             raise ValueError(misplaced)
         self.learner = Learner(self._make_update(), self._seed_streams(self.seed), self.device)
         self._show_to_policy()
@@ -238,10 +239,21 @@ class ModelBasedAlgorithm(ReadableAlgorithm):
     def _names_in(self, env: VecEnv | None) -> tuple[str, ...]:
         if env is None or not env.has_attr("dimension_names"):
             return numbered(self.num_dimensions)
-        return dimension_names(env.get_attr("dimension_names")[0], self.num_dimensions)
+        said = env.get_attr("dimension_names")
+        first, *others = (dimension_names(own, self.num_dimensions) for own in said)
+        if any(names != first for names in others):
+            raise ValueError(
+                "The environments of the vectorised one call their dimensions differently, or have "
+                "them in different orders: make all alike, such as with one layout_seed."
+            )
+        return first
 
-    def _misplaced(self, env: VecEnv | None) -> str:
-        """What stands where another dimension was learned, if all are the same in another order."""
+    def misplaced(self, env: VecEnv | None) -> str:
+        """What stands where another dimension was learned, if all are the same in another order.
+
+        Raises:
+            ValueError: if the environments of a vectorised one differ among themselves.
+        """
         learned, found = self.dimension_names, self._names_in(env)
         if found == learned or set(found) != set(learned):
             return ""
@@ -258,7 +270,7 @@ class ModelBasedAlgorithm(ReadableAlgorithm):
             ValueError: if its spaces are other ones, or its dimensions stand in another order.
         """
         wrapped = self._wrap_env(env, self.verbose)
-        if misplaced := self._misplaced(wrapped):
+        if misplaced := self.misplaced(wrapped):
             raise ValueError(f"This environment does not fit, since {misplaced}: keep the order.")
         super().set_env(wrapped, force_reset)
 
@@ -301,6 +313,8 @@ class ModelBasedAlgorithm(ReadableAlgorithm):
                 f"This {type(self).__name__} has no experience to train on: let it learn, or give "
                 "it some with load_replay_buffer first."
             )
+        normalizer = self._vec_normalize_env
+        self.normalized_outside = normalizer is not None and normalizer.norm_obs
         for _ in range(gradient_steps):
             if self._n_updates % RENEWAL_INTERVAL == 0:
                 self._renew()
@@ -396,10 +410,15 @@ class ModelBasedAlgorithm(ReadableAlgorithm):
 
     def _updates_to_compile(self, total_timesteps: int) -> int:
         """How many updates are ahead that can be compiled."""
-        assert isinstance(self.train_freq, TrainFreq)
         assert self.env is not None
         steps = max(total_timesteps - max(self.learning_starts - self.num_timesteps, 0), 0)
-        return fewest_updates(steps, self.train_freq, self.gradient_steps, self.env)
+        return fewest_updates(steps, self._rounds, self.gradient_steps, self.env)
+
+    @property
+    def _rounds(self) -> TrainFreq:
+        """When there are updates, as Stable-Baselines3 has it once an agent is set up."""
+        assert isinstance(self.train_freq, TrainFreq)
+        return self.train_freq
 
     def learn(
         self,
@@ -433,8 +452,7 @@ class ModelBasedAlgorithm(ReadableAlgorithm):
                 "the end of these: pass learning_rate_decay=0 to train in pieces.",
                 stacklevel=2,
             )
-        assert isinstance(self.train_freq, TrainFreq)
-        check_episodes(self.train_freq, self.n_envs)
+        check_episodes(self._rounds, self.n_envs)
         if should_compile(self.compile, self._updates_to_compile(total_timesteps)):
             announce = print if progress_bar else self.announce
             self.learner.compile(partial(announce, "compiling (a minute)"))
@@ -476,11 +494,12 @@ class ModelBasedAlgorithm(ReadableAlgorithm):
                 'The policy acts by what its learner has learned: give "learner" too, as '
                 "get_parameters returns it."
             )
-        before = copy.deepcopy(self.policy.state_dict())
+        before = copy.deepcopy(self.get_parameters())
         try:
             super().set_parameters(load_path_or_dict, exact_match, device)
-        except BaseException:  # of a part that was not the first
-            self.policy.load_state_dict(before)
+        except BaseException:  # by when some of it may be in place
+            for name, parameters in before.items():
+                getattr(self, name).load_state_dict(parameters)
             raise
         self._show_to_policy()
 

@@ -33,7 +33,7 @@ class WeightsCallback(BaseCallback):
         interval: environment steps between two rows.
 
     Raises:
-        ValueError: if the interval is not positive.
+        ValueError: if the interval is not positive, or the path is that of the other file.
     """
 
     model: ModelBasedAlgorithm
@@ -42,6 +42,11 @@ class WeightsCallback(BaseCallback):
         _check_positive(interval=interval)
         super().__init__()
         self._path = Path(path)
+        if self._path.suffix == ".npz":
+            raise ValueError(
+                f"{path} is where all that is known of the metric goes: name the CSV file beside "
+                f"it, {self._path.with_suffix('.csv')}."
+            )
         self._interval = interval
         self._due = 0
 
@@ -124,7 +129,8 @@ class ReturnsCallback(EvalCallback):
         _check_positive(interval=interval, episodes=episodes)
         for name in HERE.keys() & options:
             raise TypeError(f"{type(self).__name__} has no {name}: it is {HERE[name]} here.")
-        options = {"log_path": str(Path(path).parent), "verbose": 0, **options}
+        options = {"verbose": 0, **options}
+        options["log_path"] = options.get("log_path") or str(Path(path).parent)
         super().__init__(eval_env, n_eval_episodes=episodes, eval_freq=interval, **options)
         self._interval = interval
         self._csv = Path(path)
@@ -179,8 +185,8 @@ class EvaluationCallback(ReturnsCallback):
         **options: as in `ReturnsCallback`.
 
     Raises:
-        ValueError: when learning begins, if these are of other shapes, or of a mixing it is not
-            said which columns are distractors.
+        ValueError: when learning begins, if these are of other shapes, of a mixing it is not said
+            which columns are distractors, or dimensions stand in another order than in training.
     """
 
     model: ModelBasedAlgorithm
@@ -207,6 +213,8 @@ class EvaluationCallback(ReturnsCallback):
         if self._mixing is not None:
             _check_shape("mixing", self._mixing, (n, n))
             _check_shape("mixed_distractors", self._mixed, (n,))
+        if misplaced := self.model.misplaced(self.eval_env):
+            raise ValueError(f"The evaluation does not fit, since {misplaced}: keep the order.")
         super()._init_callback()
 
     def _row(self) -> dict[str, Any]:

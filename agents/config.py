@@ -11,25 +11,24 @@ from typing import Any, Literal, TypeVar, get_type_hints
 
 import numpy as np
 
+from ..arguments import is_real, is_whole
 from ..compilation import Compile
 from ..hypergradient import FullHessian, HypergradientEstimator, ImplicitGradient
 from ..linear_solvers import LinearSolver, NormalEquationCG
 from ..relevance import AllAlike, CriticSensitivity, Predictability, Relevance
 from ..suggestion import did_you_mean
 
+
+def are_sizes(value: Any) -> bool:
+    """Whether it is a tuple of positive whole numbers."""
+    return isinstance(value, tuple) and all(is_whole(v) and v > 0 for v in value)
+
+
 EXPECTED: Mapping[Any, tuple[Callable[[Any], bool], str]] = {
     bool: (lambda value: isinstance(value, bool), "True or False"),
-    int: (lambda value: isinstance(value, int) and not isinstance(value, bool), "a whole number"),
-    float: (
-        lambda value: (
-            isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-        ),
-        "a finite number",
-    ),
-    tuple[int, ...]: (
-        lambda value: are_sizes(value),
-        "positive whole numbers, one for each layer",
-    ),
+    int: (is_whole, "a whole number"),
+    float: (lambda value: is_real(value) and math.isfinite(value), "a finite number"),
+    tuple[int, ...]: (are_sizes, "positive whole numbers, one for each layer"),
     tuple[int, ...] | None: (
         lambda value: value is None or are_sizes(value),
         "None, or positive whole numbers, one a layer",
@@ -48,11 +47,6 @@ EXPECTED: Mapping[Any, tuple[Callable[[Any], bool], str]] = {
     ),
 }
 """What a value of each annotated type must be, and how to say so."""
-
-
-def are_sizes(value: Any) -> bool:
-    """Whether it is a tuple of positive whole numbers."""
-    return isinstance(value, tuple) and all(type(v) is int and v > 0 for v in value)
 
 
 def _is_function(value: Any) -> bool:

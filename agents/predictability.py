@@ -2,19 +2,14 @@
 
 from typing import ClassVar
 
-from ..trilevel import ModelBasedUpdate
-from .base import ModelBasedAlgorithm
 from .config import AgentConfig, PredictabilityConfig
+from .mle import MLE
 
 
-class Predictability(ModelBasedAlgorithm):
-    """Model-based learning of a soft value, each dimension gated and weighed by its error.
+class Predictability(MLE):
+    """Maximum likelihood, each dimension gated and weighed by how well it can be predicted.
 
     The baseline to beat on independent noise: it has no bilevel step and knows nothing of the task.
     """
 
     config_class: ClassVar[type[AgentConfig]] = PredictabilityConfig
-    config: PredictabilityConfig
-
-    def _make_update(self) -> ModelBasedUpdate:
-        return ModelBasedUpdate(**self._levels(), relevance=self.config.relevance)

@@ -1,12 +1,10 @@
 """Reading what was learned of each dimension: from tensors in the agent's units to arrays."""
 
-from typing import Any
-
 import numpy as np
 import torch
 from gymnasium import spaces
-from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.running_mean_std import RunningMeanStd
+from stable_baselines3.common.vec_env import VecNormalize
 from torch import Tensor
 
 from ..batch import Batch
@@ -27,12 +25,6 @@ class ReadableAlgorithm(CheckedAlgorithm):
     replay_buffer: TransitionBuffer
     normalized_outside = False
     """Whether `VecNormalize` normalised what it learned from; a saved agent leaves that behind."""
-
-    def _setup_learn(self, *args: Any, **kwargs: Any) -> tuple[int, BaseCallback]:
-        prepared = super()._setup_learn(*args, **kwargs)
-        normalizer = self._vec_normalize_env
-        self.normalized_outside = normalizer is not None and normalizer.norm_obs
-        return prepared
 
     @property
     def lacks_experience(self) -> bool:
@@ -69,11 +61,9 @@ class ReadableAlgorithm(CheckedAlgorithm):
 
     def _external_scale(self) -> FloatArray | None:
         """By what `VecNormalize` multiplies observations, shape (n,) or (); None if unknown."""
-        normalizer = self._vec_normalize_env
+        normalizer = self._normalizer
         if normalizer is None:
             return None if self.normalized_outside else np.ones(())
-        if not normalizer.norm_obs:
-            return np.ones(())
         assert isinstance(normalizer.obs_rms, RunningMeanStd)
         scale: FloatArray = 1 / np.sqrt(normalizer.obs_rms.var + normalizer.epsilon)
         return scale
@@ -106,15 +96,24 @@ class ReadableAlgorithm(CheckedAlgorithm):
 
     def _experience(self) -> Batch:
         """Some transitions as the networks read them; looking at them does not change the run."""
-        if self.normalized_outside and self._vec_normalize_env is None:
+        if self.normalized_outside and self._normalizer is None:
             raise ValueError(
                 f"This {type(self).__name__} learned under VecNormalize, without which its "
                 "experience cannot be read: load it with env=VecNormalize.load(...)."
             )
         (batch,) = self.replay_buffer.sample_batches(
-            1_024, 1, torch.Generator().manual_seed(0), self._vec_normalize_env
+            1_024, 1, torch.Generator().manual_seed(0), self._normalizer
         )
         return self.learner.update.look_at(self.learner.state, batch)
+
+    @property
+    def _normalizer(self) -> VecNormalize | None:
+        """What normalises observations, if it did for what was learned so far, else None."""
+        normalizer = self._vec_normalize_env
+        if normalizer is None or not normalizer.norm_obs:
+            return None
+        learned_without = self._n_updates > 0 and not self.normalized_outside
+        return None if learned_without else normalizer
 
 
 def read_metric(

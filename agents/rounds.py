@@ -1,8 +1,9 @@
 """Rounds of steps and updates, as Stable-Baselines3's `train_freq` and `gradient_steps` say."""
 
-import numpy as np
 from stable_baselines3.common.type_aliases import TrainFreq, TrainFrequencyUnit
 from stable_baselines3.common.vec_env import VecEnv
+
+from ..arguments import is_whole
 
 
 def check_rounds(train_freq: TrainFreq, gradient_steps: int) -> None:
@@ -15,7 +16,7 @@ def check_rounds(train_freq: TrainFreq, gradient_steps: int) -> None:
     Raises:
         ValueError: if a round has no step, or its updates cannot be counted.
     """
-    if not isinstance(gradient_steps, int | np.integer) or gradient_steps < -1:
+    if not is_whole(gradient_steps) or gradient_steps < -1:
         raise ValueError(
             "gradient_steps must be a whole number of updates, or -1 for as many as steps; got "
             f"{gradient_steps!r}."

@@ -82,15 +82,13 @@ class CheckedEnv(gym.Wrapper[Any, Any, Any, Any]):
         else:
             setattr(self.env, name, value)
 
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Any, dict[str, Any]]:
-        """Start an episode.
+    def reset(self, **given: Any) -> tuple[Any, dict[str, Any]]:
+        """Start an episode, with the seed and the options that are given, if any.
 
         Raises:
             ValueError: if the observation is not of the space's shape, or not of real numbers.
         """
-        observation, info = self.env.reset(seed=seed, options=options)
+        observation, info = self.env.reset(**given)
         check_observation(observation, self._shape, self._steps)
         return observation, info
 

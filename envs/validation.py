@@ -1,9 +1,10 @@
 """Checks of arguments: each failure is one sentence that names the fix."""
 
-import numbers
 from typing import Any
 
 import numpy as np
+
+from ..arguments import is_real, is_whole
 
 
 def check_count(name: str, value: Any) -> None:
@@ -13,7 +14,7 @@ def check_count(name: str, value: Any) -> None:
         TypeError: if `value` is not an integer.
         ValueError: if it is negative.
     """
-    if not isinstance(value, numbers.Integral) or isinstance(value, bool):
+    if not is_whole(value):
         raise TypeError(
             f"{name} must be an integer, got {value!r}: pass a whole number such as 16."
         )
@@ -37,7 +38,7 @@ def check_real(name: str, value: Any) -> None:
     Raises:
         TypeError: if `value` is not a real number.
     """
-    if not isinstance(value, numbers.Real) or isinstance(value, bool):
+    if not is_real(value):
         raise TypeError(f"{name} must be a number, got {value!r}: pass a float.")
 
 

@@ -71,7 +71,8 @@ class DistractorWrapper(gym.Wrapper[FloatArray, Any, FloatArray, Any], RecordCon
         """Wrap an environment.
 
         Args:
-            env: environment with observations in a Box of shape (n,) and floating-point type.
+            env: environment with observations in a Box of shape (n,), of floating-point type if
+                there is anything to add.
             num_distractors: number of distractor dimensions, k; 0 adds none.
             kind: `"gaussian"`, `"autoregressive"`, `"sinusoid"`, `"action_echo"`,
                 `"redundant"`, `"multi_scale"`, `"projected"`, or a process of your own.
@@ -100,6 +101,8 @@ class DistractorWrapper(gym.Wrapper[FloatArray, Any, FloatArray, Any], RecordCon
         check_flag("permute", permute)
         check_count("layout_seed", layout_seed)
         space = _flat_box(env.observation_space)
+        if num_distractors > 0:
+            _check_floating(space)
         self._shape, self._steps = space.shape, 0
 
         # Two streams, so that neither the kind moves the places nor the places the kind.
@@ -111,7 +114,10 @@ class DistractorWrapper(gym.Wrapper[FloatArray, Any, FloatArray, Any], RecordCon
         added = np.repeat([False, True], [space.shape[0], num_distractors])
         self._added = places_rng.permutation(added) if permute else added
 
-        low, high = self._process.bounds(self._layout)
+        # Of k numbers, so that without any an infinite bound need not fit into the space's type.
+        low, high = (
+            np.broadcast_to(b, num_distractors) for b in self._process.bounds(self._layout)
+        )
         self.observation_space = gym.spaces.Box(
             self._merge(space.low, low), self._merge(space.high, high), dtype=space.low.dtype
         )
@@ -197,12 +203,16 @@ def _flat_box(space: gym.Space[Any]) -> gym.spaces.Box[np.floating[Any]]:
             f"Distractors need observations in a one-dimensional Box, got {space}: "
             "wrap the environment in gymnasium.wrappers.FlattenObservation first."
         )
+    return space
+
+
+def _check_floating(space: gym.Space[Any]) -> None:
+    """Refuse a space whose type would round distractors."""
     if not np.issubdtype(space.dtype, np.floating):
         raise ValueError(
             f"Distractors need floating-point observations, got {space}: wrap the environment in "
             "gymnasium.wrappers.DtypeObservation(env, numpy.float32) first."
         )
-    return space
 
 
 def _inner_mask(env: gym.Env[FloatArray, Any], num_dimensions: int) -> NDArray[np.bool_]:

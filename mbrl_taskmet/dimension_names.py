@@ -26,7 +26,8 @@ def names_of(env: Any, num_dimensions: int) -> tuple[str, ...]:
 
     Returns:
         n names; `observation_0`, `observation_1`, ... where the meaning is unknown, as after a
-        wrapper that changes observations and names none itself.
+        `gymnasium.ObservationWrapper` that names none itself. Any other wrapper that changes
+        observations has to, since nothing shows that it does.
 
     Raises:
         ValueError: if what the environment says are not different names.

@@ -7,6 +7,7 @@ through steps of gradient descent. They know networks and metrics, and nothing o
 reinforcement learning.
 """
 
+import math
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -14,6 +15,7 @@ import higher
 import torch
 from torch import Tensor, nn
 
+from mbrl_taskmet.arguments import is_real, is_whole
 from mbrl_taskmet.linear_solvers import ConjugateGradient, LinearSolver, MatVec
 from mbrl_taskmet.metric import Metric, metric_gradient
 from mbrl_taskmet.networks import Linearization, Network
@@ -131,11 +133,13 @@ class ImplicitGradient:
     damping: float = 1e-3
 
     def __post_init__(self) -> None:
-        for part in (self.solver, self.curvature):
+        for name, part in {"solver": self.solver, "curvature": self.curvature}.items():
             if isinstance(part, type):  # of which the update would only make an object
                 raise ValueError(f"{part.__name__} is a class: pass an object, {part.__name__}().")
-        if self.damping < 0:
-            raise ValueError(f"The damping must not be negative; got {self.damping}.")
+            if not callable(part):
+                raise ValueError(f"The {name} must be an object such as the default; got {part!r}.")
+        if not is_real(self.damping) or not 0 <= self.damping < math.inf:
+            raise ValueError(f"The damping must be finite and not negative; got {self.damping!r}.")
 
     def __call__(
         self,
@@ -173,12 +177,14 @@ class UnrolledGradient:
     learning_rate: float = 1e-2
 
     def __post_init__(self) -> None:
-        if not isinstance(self.steps, int) or self.steps < 1:
+        if not is_whole(self.steps) or self.steps < 1:
             raise ValueError(
                 f"The steps to unroll must be a positive whole number; got {self.steps!r}."
             )
-        if self.learning_rate <= 0:
-            raise ValueError(f"The learning rate must be positive; got {self.learning_rate}.")
+        if not is_real(self.learning_rate) or not 0 < self.learning_rate < math.inf:
+            raise ValueError(
+                f"The learning rate must be finite and positive; got {self.learning_rate!r}."
+            )
 
     def __call__(
         self,

@@ -4,12 +4,15 @@ All but `Exact` do a fixed number of steps and never look at a number to decide 
 next, so that they compile into one graph and map over a population.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
+
+from mbrl_taskmet.arguments import is_real, is_whole
 
 MatVec = Callable[[Tensor], Tensor]
 
@@ -108,8 +111,8 @@ class NeumannSeries:
 
     def __post_init__(self) -> None:
         _check_iterations(self.iterations)
-        if self.step_size <= 0:
-            raise ValueError(f"The step size must be positive; got {self.step_size}.")
+        if not is_real(self.step_size) or not 0 < self.step_size < math.inf:
+            raise ValueError(f"The step size must be finite and positive; got {self.step_size!r}.")
 
     def __call__(self, matvec: MatVec, b: Tensor) -> Solution:
         """Sum the series."""
@@ -144,7 +147,7 @@ class Exact:
 
 
 def _check_iterations(iterations: int) -> None:
-    if not isinstance(iterations, int) or iterations < 1:
+    if not is_whole(iterations) or iterations < 1:
         raise ValueError(
             f"A solver's iterations must be a positive whole number; got {iterations!r}."
         )

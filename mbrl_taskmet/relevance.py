@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from mbrl_taskmet.arguments import is_real
 from mbrl_taskmet.batch import Batch
 from mbrl_taskmet.critic import Critic
 from mbrl_taskmet.dynamics import DynamicsModel
@@ -268,5 +269,5 @@ class PriorOnly(PartOfRelevance):
 
 def _check_shares(**shares: float) -> None:
     for name, value in shares.items():
-        if not isinstance(value, int | float) or not 0 < value <= 1:
+        if not is_real(value) or not 0 < value <= 1:
             raise ValueError(f"{name} must be above 0 and at most 1; got {value!r}.")

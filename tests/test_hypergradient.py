@@ -1,5 +1,7 @@
 """Hypergradients of one prediction problem, against dense algebra and against each other."""
 
+import math
+
 import pytest
 import torch
 from torch import nn
@@ -225,9 +227,18 @@ def test_estimates_need_no_tape_and_leave_none(estimator):
     assert not any(part.requires_grad for part in (*found, *expected, *point))
 
 
-def test_negative_damping_is_refused():
-    with pytest.raises(ValueError, match=r"damping must not be negative; got -0\.1"):
-        ImplicitGradient(damping=-0.1)
+@pytest.mark.parametrize("damping", [-0.1, math.nan, math.inf, "x"])
+def test_a_damping_that_is_no_size_is_refused(damping):
+    with pytest.raises(
+        ValueError, match=f"damping must be finite and not negative; got {damping!r}"
+    ):
+        ImplicitGradient(damping=damping)
+
+
+@pytest.mark.parametrize("part", ["solver", "curvature"])
+def test_a_part_that_does_nothing_is_refused(part):
+    with pytest.raises(ValueError, match=f"{part} must be an object such as the default; got None"):
+        ImplicitGradient(**{part: None})
 
 
 @pytest.mark.parametrize(
@@ -235,7 +246,8 @@ def test_negative_damping_is_refused():
     [
         ({"steps": 0}, "positive whole number; got 0"),
         ({"steps": 2.0}, r"positive whole number; got 2\.0"),
-        ({"learning_rate": 0.0}, r"learning rate must be positive; got 0\.0"),
+        ({"learning_rate": 0.0}, r"learning rate must be finite and positive; got 0\.0"),
+        ({"learning_rate": math.nan}, "learning rate must be finite and positive; got nan"),
     ],
 )
 def test_unroll_that_goes_nowhere_is_refused(options, complaint):

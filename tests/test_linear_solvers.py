@@ -1,5 +1,8 @@
 """Every solver against a dense solve, and against what defines its iterates."""
 
+import math
+
+import numpy as np
 import pytest
 import torch
 
@@ -124,13 +127,19 @@ def test_solving_a_population_at_once_is_solving_one_by_one(solver):
 
 
 @pytest.mark.parametrize("solver", [ConjugateGradient, NormalEquationCG, NeumannSeries])
-@pytest.mark.parametrize("iterations", [0, -1, 5.0])
+@pytest.mark.parametrize("iterations", [0, -1, 5.0, True])
 def test_no_iterations_and_parts_of_them_are_refused(solver, iterations):
     with pytest.raises(ValueError, match=f"iterations must be .*; got {iterations}"):
         solver(iterations)
 
 
-@pytest.mark.parametrize("step_size", [0.0, -1.0])
+@pytest.mark.parametrize("solver", [ConjugateGradient, NormalEquationCG, NeumannSeries])
+def test_iterations_may_be_counted_by_numpy(solver):
+    b = torch.ones(len(DEFINITE), dtype=torch.float64)
+    assert_close(solver(np.int64(3))(DEFINITE.mv, b), solver(3)(DEFINITE.mv, b))
+
+
+@pytest.mark.parametrize("step_size", [0.0, -1.0, math.nan, math.inf, "x"])
 def test_step_size_that_is_not_positive_is_refused(step_size):
-    with pytest.raises(ValueError, match="must be positive"):
+    with pytest.raises(ValueError, match="must be finite and positive"):
         NeumannSeries(step_size=step_size)

@@ -317,7 +317,7 @@ def test_gates_for_another_number_of_dimensions_are_refused(wrap, gates):
 
 
 @pytest.mark.parametrize("bound", ["threshold", "floor", "rate"])
-@pytest.mark.parametrize("value", [0.0, -0.1, 1.5, math.nan])
+@pytest.mark.parametrize("value", [0.0, -0.1, 1.5, math.nan, True, "x"])
 def test_impossible_sensitivities_are_refused(bound, value):
     with pytest.raises(ValueError, match=f"{bound} must be above 0 and at most 1"):
         CriticSensitivity(**{bound: value})

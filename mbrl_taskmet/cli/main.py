@@ -18,6 +18,7 @@ from mbrl_taskmet.cli.evaluate import Evaluate
 from mbrl_taskmet.cli.study import StudyCommand
 from mbrl_taskmet.cli.train import train_command
 from mbrl_taskmet.cli.weights import Weights
+from mbrl_taskmet.reason import reason
 from mbrl_taskmet.suggestion import check_choice
 
 
@@ -83,6 +84,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except MemoryError as error:
         print(f"mbrl-taskmet: {error or 'out of memory'}: ask for less.", file=sys.stderr)
+        return 2
+    except RuntimeError as error:
+        if "allocate" not in str(error):  # as torch says of memory
+            raise
+        print(f"mbrl-taskmet: out of memory ({reason(error)}): ask for less.", file=sys.stderr)
         return 2
     except FloatingPointError as error:
         print(f"mbrl-taskmet: {error}", file=sys.stderr)

@@ -14,6 +14,7 @@ from mbrl_taskmet.decision.fitting import (
     Log,
     Loss,
     Progress,
+    check_counts,
     check_first_steps,
     check_patience,
     check_positive,
@@ -89,7 +90,8 @@ class BilevelTrainer:
     patience: int = 200
 
     def __post_init__(self) -> None:
-        check_positive(steps=self.steps, learning_rate=self.learning_rate)
+        check_counts(steps=self.steps)
+        check_positive(learning_rate=self.learning_rate)
         check_patience(self.patience)
         check_first_steps(self.first_steps)
 

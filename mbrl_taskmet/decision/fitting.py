@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from mbrl_taskmet.adam import Adam, AdamState, adam_init
+from mbrl_taskmet.arguments import is_real, is_whole
 from mbrl_taskmet.decision.problem import check_smooth
 from mbrl_taskmet.hypergradient import Curvature, GaussNewton, PredictionProblem
 from mbrl_taskmet.linear_solvers import Exact, LinearSolver
@@ -83,7 +84,8 @@ class AdamFit:
     learning_rate: float = 1e-3
 
     def __post_init__(self) -> None:
-        check_positive(steps=self.steps, learning_rate=self.learning_rate)
+        check_counts(steps=self.steps)
+        check_positive(learning_rate=self.learning_rate)
 
     def __call__(
         self, problem: PredictionProblem, metric_parameters: Tensor, progress: Progress
@@ -151,9 +153,8 @@ class Descent:
     patience: int = 40
 
     def __post_init__(self) -> None:
-        check_positive(
-            learning_rate=self.learning_rate, steps=self.steps, check_every=self.check_every
-        )
+        check_positive(learning_rate=self.learning_rate)
+        check_counts(steps=self.steps, check_every=self.check_every)
         check_patience(self.patience)
 
     def __call__(
@@ -252,10 +253,10 @@ def check_patience(patience: int) -> None:
     Raises:
         ValueError: if there is no look.
     """
-    if patience < 1:
+    if not is_whole(patience) or patience < 1:
         raise ValueError(
-            f"The patience must be 1 or more, or as many as the steps never to give up; "
-            f"got {patience}."
+            "The patience must be a whole number from 1 up, or as many as the steps never to give "
+            f"up; got {patience!r}."
         )
 
 
@@ -265,9 +266,10 @@ def check_first_steps(first_steps: int) -> None:
     Raises:
         ValueError: if it is negative.
     """
-    if first_steps < 0:
+    if not is_whole(first_steps) or first_steps < 0:
         raise ValueError(
-            f"first_steps, the fits before the metric learns, must be 0 or more; got {first_steps}."
+            "first_steps, the fits before the metric learns, must be a whole number from 0 up; got "
+            f"{first_steps!r}."
         )
 
 
@@ -281,5 +283,19 @@ def check_positive(**values: float) -> None:
         ValueError: naming one that is not positive.
     """
     for name, value in values.items():
-        if not value > 0:
-            raise ValueError(f"{name} must be positive; got {value}.")
+        if not is_real(value) or not value > 0:
+            raise ValueError(f"{name} must be positive; got {value!r}.")
+
+
+def check_counts(**values: int) -> None:
+    """Refuse a training without steps, or with parts of one.
+
+    Args:
+        **values: how many of what it takes, by name.
+
+    Raises:
+        ValueError: naming one that is not a positive whole number.
+    """
+    for name, value in values.items():
+        if not is_whole(value) or value < 1:
+            raise ValueError(f"{name} must be a positive whole number; got {value!r}.")

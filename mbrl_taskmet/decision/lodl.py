@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import mse_loss
 
 from mbrl_taskmet.adam import Adam, adam_init
-from mbrl_taskmet.decision.fitting import Descent, Fit, check_positive
+from mbrl_taskmet.decision.fitting import Descent, Fit, check_counts, check_positive
 from mbrl_taskmet.decision.forms import Directed
 from mbrl_taskmet.decision.methods import check_alpha, descend, regularized
 from mbrl_taskmet.decision.problem import Data, Problem, TaskLoss, check_data, sign_of, worth_of
@@ -57,12 +57,8 @@ class LODL:
 
     def __post_init__(self) -> None:
         check_alpha(self.alpha)
-        check_positive(
-            num_samples=self.num_samples,
-            sample_std=self.sample_std,
-            fit_steps=self.fit_steps,
-            fit_learning_rate=self.fit_learning_rate,
-        )
+        check_counts(num_samples=self.num_samples, fit_steps=self.fit_steps)
+        check_positive(sample_std=self.sample_std, fit_learning_rate=self.fit_learning_rate)
         check_choice("family of local losses", self.family, FAMILIES)
 
     def fit(

@@ -3,6 +3,9 @@
 import torch
 from torch import Tensor
 
+ASYMMETRY = 1e-5
+"""Of Q, in units of its largest entry, that passes for rounding in single precision."""
+
 TOLERANCE = 1e-10
 """Of a multiplier below zero, in units of the largest gradient: rounding of a double."""
 
@@ -25,7 +28,8 @@ def simplex_qp(linear: Tensor, quadratic: Tensor) -> Tensor:
         z*, shape (B, n), of p's type; computed in double precision.
 
     Raises:
-        ValueError: if the shapes do not belong together, or a Q is not positive definite.
+        ValueError: if the shapes do not belong together, a number is not finite, or a Q is not
+            symmetric and positive definite.
     """
     if linear.dim() != 2 or quadratic.shape != (*linear.shape, linear.shape[-1]):
         raise ValueError(
@@ -33,6 +37,11 @@ def simplex_qp(linear: Tensor, quadratic: Tensor) -> Tensor:
             f"{tuple(linear.shape)} and {tuple(quadratic.shape)}."
         )
     p, Q = linear.double(), quadratic.double()
+    if not (p.isfinite().all() and Q.isfinite().all()):
+        raise ValueError("A programme needs finite numbers: look for NaN and infinity in p and Q.")
+    scale = Q.detach().abs().amax((-2, -1), keepdim=True)
+    if ((Q - Q.mT).detach().abs() > ASYMMETRY * scale).any():
+        raise ValueError("The quadratic term must be symmetric: pass the mean of Q and Qᵀ.")
     if torch.linalg.cholesky_ex(Q.detach()).info.any():
         raise ValueError(
             "The quadratic term must be positive definite: add a multiple of the identity."

@@ -11,6 +11,7 @@ from mbrl_taskmet.decision.bilevel import BilevelTrainer, Task, TaskMetFit
 from mbrl_taskmet.decision.fitting import (
     AdamFit,
     InnerFit,
+    check_counts,
     check_first_steps,
     check_patience,
     check_positive,
@@ -93,7 +94,8 @@ class TaskMet:
             raise ValueError(
                 f"Parameters are chosen by decisions 'relaxed' or 'taken'; got {self.chosen_by!r}."
             )
-        check_positive(steps=self.steps, learning_rate=self.learning_rate)
+        check_counts(steps=self.steps)
+        check_positive(learning_rate=self.learning_rate)
         check_patience(self.patience)
         check_first_steps(self.first_steps)
         check_choice("form of a metric", self.form, FORMS)

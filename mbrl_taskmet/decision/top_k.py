@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from mbrl_taskmet.arguments import is_whole
+
 BISECTIONS = 60
 """Halvings of the bracket around the root: to the last bit of a double."""
 
@@ -26,11 +28,13 @@ def soft_top_k(scores: Tensor, k: int, epsilon: float = 0.01) -> Tensor:
         z in (0, 1), shape (…, n), whose sum is k.
 
     Raises:
-        ValueError: if k is not between 1 and n − 1, or ε not positive.
+        ValueError: if k is not a whole number between 1 and n − 1, or ε not positive.
     """
     n = scores.shape[-1]
-    if not 0 < k < n:
-        raise ValueError(f"k must be between 1 and {n - 1} to choose among {n} scores; got {k}.")
+    if not is_whole(k) or not 0 < k < n:
+        raise ValueError(
+            f"k must be a whole number between 1 and {n - 1} to choose among {n} scores; got {k!r}."
+        )
     if not epsilon > 0:
         raise ValueError(f"epsilon must be positive; got {epsilon}.")
     to_zero, to_one = scores.square(), (scores - 1).square()

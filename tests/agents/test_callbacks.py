@@ -5,7 +5,11 @@ import csv
 import gymnasium as gym
 import numpy as np
 import pytest
-from stable_baselines3.common.callbacks import BaseCallback, ConvertCallback
+from stable_baselines3.common.callbacks import (
+    BaseCallback,
+    ConvertCallback,
+    StopTrainingOnRewardThreshold,
+)
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.logger import configure
 from stable_baselines3.common.monitor import Monitor
@@ -220,6 +224,33 @@ def test_masks_of_another_environment_are_refused_before_training(
     with pytest.raises(ValueError, match=f"^{name} has shape"):
         agent.learn(60, callback=evaluation(**options))
     assert agent.num_timesteps == 0
+
+
+def test_an_evaluation_in_another_order_of_dimensions_is_refused_before_training(
+    make_agent, make_env, tmp_path
+):
+    agent = make_agent(MLE)
+    other = make_vec_env(lambda: make_env(permute=True), 1)
+    with pytest.raises(ValueError, match=r"^The evaluation does not fit, since dimension \d of"):
+        agent.learn(60, callback=EvaluationCallback(other, tmp_path / "evaluations.csv"))
+    assert agent.num_timesteps == 0
+
+
+def test_weights_and_what_stands_beside_them_are_two_files(tmp_path):
+    with pytest.raises(ValueError, match=r"name the CSV file beside it, .*weights\.csv"):
+        WeightsCallback(tmp_path / "weights.npz")
+
+
+@pytest.mark.parametrize(("threshold", "steps"), [(1, 50), (1_000, 200)])
+def test_an_evaluation_can_end_the_training(make_agent, evaluation, threshold, steps):
+    callback = evaluation(callback_on_new_best=StopTrainingOnRewardThreshold(threshold))
+    assert make_agent(MLE).learn(200, callback=callback).num_timesteps == steps
+
+
+def test_no_folder_for_arrays_is_that_of_the_file(make_agent, evaluation, tmp_path):
+    make_agent(MLE).learn(60, callback=evaluation(log_path=None))
+    assert (tmp_path / "evaluations.npz").exists()
+    assert len(read(tmp_path / "evaluations.csv")) == 1
 
 
 def test_an_evaluation_takes_what_that_of_stable_baselines3_does(make_agent, evaluation, tmp_path):

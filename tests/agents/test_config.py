@@ -388,9 +388,21 @@ def test_what_is_built_in_cannot_be_set_and_what_is_looked_up_is_in_force(make_a
             continue
         with pytest.raises(AttributeError, match=f"^{field.name} is built into an agent"):
             setattr(agent, field.name, value)
-    agent.batch_size = 8
+    agent.batch_size = np.int64(8)
     agent.learn(60)
     assert agent.config.batch_size == 8
+    assert type(agent.batch_size) is int
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("batch_size", 2.5), ("batch_size", 0), ("metric_warmup", -5)]
+)
+def test_what_is_looked_up_is_set_within_its_range(make_agent, name, value):
+    agent = make_agent(TaskMet)
+    before = getattr(agent, name)
+    with pytest.raises(ValueError, match=f"^{name} must be"):
+        setattr(agent, name, value)
+    assert getattr(agent, name) == before
 
 
 @pytest.mark.parametrize(

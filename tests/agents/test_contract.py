@@ -421,6 +421,15 @@ def test_an_environment_of_another_order_of_dimensions_is_refused(make_agent, tm
         assert TaskMet.load(tmp_path / "agent.zip", env=env).dimension_names[1] == "speed"
 
 
+def test_environments_that_differ_in_their_dimensions_are_refused_together(make_agent):
+    def make(*orders):
+        return make_agent(MLE, DummyVecEnv([lambda names=names: named(*names) for names in orders]))
+
+    assert make("abcd", "abcd").dimension_names == ("a", "b", "c", "d")
+    with pytest.raises(ValueError, match=r"dimensions differently.*: make all alike"):
+        make("abcd", "acbd")
+
+
 def test_parameters_carry_all_that_was_learned(agent_class, make_agent, observations, differences):
     learned, fresh = make_agent(agent_class).learn(120), make_agent(agent_class, seed=1)
     fresh.set_parameters(learned.get_parameters())
@@ -466,11 +475,23 @@ def test_the_configuration_says_what_policy_keywords_put_in_force(make_agent, tm
         assert (one.policy.critic.temperature, one.policy.exploration_epsilon) == (0.5, 0.3)
 
 
-def test_parameters_that_are_refused_change_nothing(make_agent, snapshot, differences):
-    agent, other = make_agent(MLE).learn(80), make_agent(MLE, model_hidden=(9,), seed=1).learn(80)
+@pytest.mark.parametrize(
+    ("hidden", "change", "why"),
+    [
+        (9, lambda parameters: parameters, "does not belong to this agent"),
+        (8, lambda parameters: {"learner": parameters["learner"]}, "do not match"),
+        (8, lambda parameters: {**parameters, "extra": {}}, "invalid object name"),
+    ],
+    ids=["of-another-size", "learner-alone", "a-name-too-many"],
+)
+def test_parameters_that_are_refused_change_nothing(
+    make_agent, snapshot, differences, hidden, change, why
+):
+    agent = make_agent(TaskMet).learn(80)
+    other = make_agent(TaskMet, model_hidden=(hidden,), seed=1).learn(80)
     before = snapshot(agent)
-    with pytest.raises(ValueError, match="does not belong to this agent"):
-        agent.set_parameters(other.get_parameters())
+    with pytest.raises(ValueError, match=why):
+        agent.set_parameters(change(other.get_parameters()))
     assert not differences(before, snapshot(agent))
 
 

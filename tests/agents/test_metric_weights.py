@@ -314,3 +314,32 @@ def test_weights_per_unit_are_as_ever_where_only_rewards_are_normalised(
     agent.save(tmp_path / "agent.zip")
     loaded = TaskMet.load(tmp_path / "agent.zip").metric_weights()
     np.testing.assert_array_equal(loaded.per_unit, found.per_unit)
+
+
+def test_what_was_learned_without_an_outer_normalisation_is_read_without_it(
+    make_agent, make_env, tmp_path
+):
+    agent = make_agent(VaGraM, make_vec_env(make_env, 1)).learn(150)
+    agent.save(tmp_path / "agent.zip")
+    agent.save_replay_buffer(tmp_path / "replay.pkl")
+    env = VecNormalize(make_vec_env(make_env, 1))
+    loaded = VaGraM.load(tmp_path / "agent.zip", env=env)
+    loaded.load_replay_buffer(tmp_path / "replay.pkl")
+    found, expected = loaded.metric_weights(), agent.metric_weights()
+    np.testing.assert_array_equal(found.weights, expected.weights)
+    np.testing.assert_array_equal(found.per_unit, expected.per_unit)
+    np.testing.assert_array_equal(loaded.prediction_errors(), agent.prediction_errors())
+    loaded.learn(150, reset_num_timesteps=False)  # from here on under it
+    inner = loaded.learner.state.normalizer.scale.double().numpy()
+    outer = 1 / np.sqrt(env.obs_rms.var + env.epsilon)
+    found = loaded.metric_weights()
+    np.testing.assert_allclose(found.per_unit, found.weights * (inner * outer) ** 2)
+
+
+def test_too_few_observations_have_no_spread(make_agent):
+    agent, observations = make_agent(TaskMet), np.random.default_rng(0).normal(size=(50, 6))
+    agent.learner.observe(observations[:49])
+    assert agent.metric_weights().per_std is None
+    agent.learner.observe(observations[49:])
+    found = agent.metric_weights()
+    np.testing.assert_allclose(found.per_std, found.weights * observations.std(0) ** 2)

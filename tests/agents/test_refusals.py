@@ -253,3 +253,11 @@ def test_values_that_are_not_finite_in_single_precision_are_not_acted_on(make_ag
         with pytest.raises(FloatingPointError, match="not finite in dimension 0") as error:
             agent.predict(np.full(6, value), deterministic=deterministic)
         assert error.type is FloatingPointError
+
+
+def test_an_environment_is_asked_no_more_than_stable_baselines3_asks_of_it(make_agent):
+    class Plain(Room):
+        def reset(self, seed=None):
+            return super().reset(seed=seed)
+
+    assert make_agent(MLE, Plain()).learn(60).num_timesteps == 60

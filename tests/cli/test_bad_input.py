@@ -45,6 +45,10 @@ BAD_TRAINING = {
         "mle --batch-size 1000000000000000",
         "batch_size 1000000000000000 does not fit into memory .*: ask for less",
     ),
+    "layers": (
+        "mle --model-hidden 10000000 10000000",
+        r"out of memory \(.* allocate .*\): ask for less",
+    ),
     "constructor": ("mle --env rooms:rooms/Sized-v0", r"\(TypeError: .*'size'.*: repair its const"),
     "failing-constructor": (
         "mle --env rooms:rooms/Licensed-v0",

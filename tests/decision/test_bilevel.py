@@ -284,9 +284,12 @@ def test_a_loss_that_is_not_finite_ends_the_training():
 @pytest.mark.parametrize(
     ("build", "complaint"),
     [
-        (lambda: AdamFit(0), "^steps must be positive; got 0"),
+        (lambda: AdamFit(0), "^steps must be a positive whole number; got 0"),
+        (lambda: AdamFit(2.5), r"^steps must be a positive whole number; got 2\.5"),
+        (lambda: AdamFit(learning_rate="x"), "^learning_rate must be positive; got 'x'"),
         (lambda: Descent(-1.0), r"^learning_rate must be positive; got -1\.0"),
-        (lambda: Descent(check_every=0), "^check_every must be positive; got 0"),
+        (lambda: Descent(check_every=0), "^check_every must be a positive whole number; got 0"),
+        (lambda: trainer(steps=2.5), r"^steps must be a positive whole number; got 2\.5"),
     ],
 )
 def test_training_that_goes_nowhere_is_refused(build, complaint):
@@ -301,9 +304,10 @@ def trainer(**options):
 @pytest.mark.parametrize(
     ("build", "complaint"),
     [
-        (lambda: trainer(first_steps=-1), "first_steps.* must be 0 or more; got -1"),
-        (lambda: trainer(patience=0), "patience must be 1 or more.* got 0"),
-        (lambda: Descent(patience=0), "patience must be 1 or more.* got 0"),
+        (lambda: trainer(first_steps=-1), "first_steps.* whole number from 0 up; got -1"),
+        (lambda: trainer(first_steps=0.5), r"first_steps.* whole number from 0 up; got 0\.5"),
+        (lambda: trainer(patience=0), "patience must be a whole number from 1 up.* got 0"),
+        (lambda: Descent(patience=1.5), r"patience must be a whole number from 1 up.* got 1\.5"),
     ],
 )
 def test_bad_settings_of_a_training_are_refused_in_one_sentence(build, complaint):

@@ -155,7 +155,11 @@ def test_all_subsets_of_a_size_are_there_once():
 @pytest.mark.parametrize(
     ("call", "complaint"),
     [
-        (lambda: soft_top_k(torch.zeros(3), 3), "k must be between 1 and 2 .* got 3"),
+        (
+            lambda: soft_top_k(torch.zeros(3), 3),
+            "k must be a whole number between 1 and 2 .* got 3",
+        ),
+        (lambda: soft_top_k(torch.zeros(3), 1.5), r"k must be a whole number .* got 1\.5"),
         (lambda: soft_top_k(torch.zeros(3), 1, 0.0), "epsilon must be positive; got 0.0"),
         (lambda: soft_choice(torch.zeros(1, 3), -1.0), "temperature must be positive; got -1"),
         (lambda: soft_top_k(torch.zeros(3), 1, float("nan")), "must be positive; got nan"),
@@ -165,6 +169,18 @@ def test_all_subsets_of_a_size_are_there_once():
         (
             lambda: simplex_qp(torch.zeros(1, 2), torch.tensor([[[1.0, 2.0], [2.0, 1.0]]])),
             "positive definite: add a multiple of the identity",
+        ),
+        (
+            lambda: simplex_qp(torch.zeros(1, 2), torch.tensor([[[2.0, 1.0], [0.0, 2.0]]])),
+            "must be symmetric: pass the mean of Q and Qᵀ",
+        ),
+        (
+            lambda: simplex_qp(torch.tensor([[0.0, torch.nan]]), torch.eye(2)[None]),
+            "needs finite numbers",
+        ),
+        (
+            lambda: simplex_qp(torch.zeros(1, 2), torch.inf * torch.ones(1, 2, 2)),
+            "needs finite numbers",
         ),
     ],
 )

@@ -423,6 +423,12 @@ def test_integer_observations_are_refused_with_the_wrapper_that_helps():
 
 
 @every_kind
+def test_integer_observations_stay_as_they_are_where_nothing_is_added(kind):
+    env = OwnSpace(gym.spaces.Box(0, 255, (3,), np.uint8))
+    assert DistractorWrapper(env, 0, kind=kind).observation_space == env.observation_space
+
+
+@every_kind
 @pytest.mark.parametrize("observation", [np.zeros(1), np.zeros((1, 3)), "x", np.zeros(3, complex)])
 @pytest.mark.parametrize("after", [0, 2])
 def test_what_the_space_does_not_promise_is_refused_with_its_step(kind, observation, after):
