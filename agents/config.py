@@ -321,8 +321,8 @@ class TaskMetConfig(AgentConfig):
 
     fitted_critic: bool = False
     """Whether the task loss is taken at a critic that fits its targets, mean[(y(θ) − y)²], which
-    solving exactly for the curvature of a rich one comes to; `critic_solver` then does nothing. (If
-    not `centred_task_gradient`, Q − y is still the residual, as it is with a solver.)"""
+    solving exactly for the curvature of a rich one comes to; not beside `critic_solver`. (If not
+    `centred_task_gradient`, Q − y is still the residual, as it is with a solver.)"""
 
     @property
     def metric_begins(self) -> int:
@@ -335,6 +335,8 @@ class TaskMetConfig(AgentConfig):
         self._require("hypergradient", _is_function(self.hypergradient), what)
         solves = self.critic_solver is None or _is_function(self.critic_solver)
         self._require("critic_solver", solves, "a solver's object, or None")
+        alone = self.critic_solver is None or not self.fitted_critic
+        self._require("critic_solver", alone, "None beside fitted_critic, which solves nothing")
         self._require("metric", self.metric in ("diagonal", "full"), "'diagonal' or 'full'")
         bounded = self.largest_weight is None or self.largest_weight >= 1
         self._require("largest_weight", bounded, "at least 1, or None")

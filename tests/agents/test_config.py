@@ -87,7 +87,7 @@ def test_every_setting_reaches_the_update(make_agent):
         model_hidden=(4, 5), centred_task_gradient=False, hypergradient=UnrolledGradient(2),
         relevance=CriticSensitivity(0.3), input_scale=0.4, model_input_scale=0.6,
         largest_weight=3.0, restart_critic_optimizer=True, restart_model_optimizer=True,
-        ortho_init=True, critic_solver=ConjugateGradient(7), fitted_critic=True,
+        ortho_init=True, critic_solver=ConjugateGradient(7),
     ).learner.update  # fmt: skip
     assert (update.gamma, update.tau, update.critic.temperature) == (0.5, 0.25, 0.75)
     assert update.critic_optimizer == Adam(1e-1, restart=True)
@@ -100,7 +100,8 @@ def test_every_setting_reaches_the_update(make_agent):
     assert not update.centred
     assert update.hypergradient == UnrolledGradient(2)
     assert update.critic_solver == ConjugateGradient(7)
-    assert update.fitted_critic
+    assert not update.fitted_critic
+    assert make_agent(TaskMet, fitted_critic=True).learner.update.fitted_critic
     assert update.relevance == CriticSensitivity(0.3)
     assert update.metric == UnconditionalMetric(Diagonal(6, True, 3.0))
     networks = update.critic.network, update.model.dynamics, update.model.reward
@@ -219,6 +220,11 @@ def test_a_value_out_of_range_is_refused_by_its_name(make_agent, name, value):
 def test_predictability_takes_no_other_relevance(make_agent):
     with pytest.raises(ValueError, match=r"^relevance must be an object .*Predictability\(\); got"):
         make_agent(Predictability, relevance=CriticSensitivity())
+
+
+def test_two_ways_of_solving_for_the_critic_are_refused():
+    with pytest.raises(ValueError, match=r"^critic_solver must be None beside fitted_critic"):
+        TaskMetConfig(critic_solver=ConjugateGradient(3), fitted_critic=True)
 
 
 def test_gates_for_another_environment_are_refused(make_agent):
