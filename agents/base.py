@@ -313,8 +313,7 @@ class ModelBasedAlgorithm(ReadableAlgorithm):
                 f"This {type(self).__name__} has no experience to train on: let it learn, or give "
                 "it some with load_replay_buffer first."
             )
-        normalizer = self._vec_normalize_env
-        self.normalized_outside = normalizer is not None and normalizer.norm_obs
+        self.normalized_outside = self._present_normalizer is not None
         for _ in range(gradient_steps):
             if self._n_updates % RENEWAL_INTERVAL == 0:
                 self._renew()

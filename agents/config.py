@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeVar, get_type_hints
 
 import numpy as np
 
-from ..arguments import is_real, is_whole
+from ..arguments import is_count, is_real, is_whole
 from ..compilation import Compile
 from ..hypergradient import FullHessian, HypergradientEstimator, ImplicitGradient
 from ..linear_solvers import LinearSolver, NormalEquationCG
@@ -21,7 +21,7 @@ from ..suggestion import did_you_mean
 
 def are_sizes(value: Any) -> bool:
     """Whether it is a tuple of positive whole numbers."""
-    return isinstance(value, tuple) and all(is_whole(v) and v > 0 for v in value)
+    return isinstance(value, tuple) and all(map(is_count, value))
 
 
 EXPECTED: Mapping[Any, tuple[Callable[[Any], bool], str]] = {

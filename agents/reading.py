@@ -107,13 +107,16 @@ class ReadableAlgorithm(CheckedAlgorithm):
         return self.learner.update.look_at(self.learner.state, batch)
 
     @property
-    def _normalizer(self) -> VecNormalize | None:
-        """What normalises observations, if it did for what was learned so far, else None."""
+    def _present_normalizer(self) -> VecNormalize | None:
+        """What normalises observations now; None where nothing does."""
         normalizer = self._vec_normalize_env
-        if normalizer is None or not normalizer.norm_obs:
-            return None
+        return normalizer if normalizer is not None and normalizer.norm_obs else None
+
+    @property
+    def _normalizer(self) -> VecNormalize | None:
+        """The same, if it did for what was learned so far, else None."""
         learned_without = self._n_updates > 0 and not self.normalized_outside
-        return None if learned_without else normalizer
+        return None if learned_without else self._present_normalizer
 
 
 def read_metric(

@@ -15,7 +15,7 @@ import higher
 import torch
 from torch import Tensor, nn
 
-from mbrl_taskmet.arguments import is_real, is_whole
+from mbrl_taskmet.arguments import is_count, is_real
 from mbrl_taskmet.linear_solvers import ConjugateGradient, LinearSolver, MatVec
 from mbrl_taskmet.metric import Metric, metric_gradient
 from mbrl_taskmet.networks import Linearization, Network
@@ -177,7 +177,7 @@ class UnrolledGradient:
     learning_rate: float = 1e-2
 
     def __post_init__(self) -> None:
-        if not is_whole(self.steps) or self.steps < 1:
+        if not is_count(self.steps):
             raise ValueError(
                 f"The steps to unroll must be a positive whole number; got {self.steps!r}."
             )

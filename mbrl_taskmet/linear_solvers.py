@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from mbrl_taskmet.arguments import is_real, is_whole
+from mbrl_taskmet.arguments import is_count, is_real
 
 MatVec = Callable[[Tensor], Tensor]
 
@@ -147,7 +147,7 @@ class Exact:
 
 
 def _check_iterations(iterations: int) -> None:
-    if not is_whole(iterations) or iterations < 1:
+    if not is_count(iterations):
         raise ValueError(
             f"A solver's iterations must be a positive whole number; got {iterations!r}."
         )

@@ -14,10 +14,7 @@ from mbrl_taskmet.decision.fitting import (
     Log,
     Loss,
     Progress,
-    check_counts,
-    check_first_steps,
-    check_patience,
-    check_positive,
+    check_levels,
     loss_gradient,
     prediction_gradient,
 )
@@ -90,10 +87,7 @@ class BilevelTrainer:
     patience: int = 200
 
     def __post_init__(self) -> None:
-        check_counts(steps=self.steps)
-        check_positive(learning_rate=self.learning_rate)
-        check_patience(self.patience)
-        check_first_steps(self.first_steps)
+        check_levels(self.steps, self.learning_rate, self.patience, self.first_steps)
 
     def train(
         self,

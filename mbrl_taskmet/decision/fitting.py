@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from mbrl_taskmet.adam import Adam, AdamState, adam_init
-from mbrl_taskmet.arguments import is_real, is_whole
+from mbrl_taskmet.arguments import is_count, is_real, is_whole
 from mbrl_taskmet.decision.problem import check_smooth
 from mbrl_taskmet.hypergradient import Curvature, GaussNewton, PredictionProblem
 from mbrl_taskmet.linear_solvers import Exact, LinearSolver
@@ -253,19 +253,28 @@ def check_patience(patience: int) -> None:
     Raises:
         ValueError: if there is no look.
     """
-    if not is_whole(patience) or patience < 1:
+    if not is_count(patience):
         raise ValueError(
             "The patience must be a whole number from 1 up, or as many as the steps never to give "
             f"up; got {patience!r}."
         )
 
 
-def check_first_steps(first_steps: int) -> None:
-    """Refuse a number of fits before the metric learns that is none.
+def check_levels(steps: int, learning_rate: float, patience: int, first_steps: int) -> None:
+    """Refuse a training of a metric, each step of which is a fit, that goes nowhere.
+
+    Args:
+        steps: of the metric, at most.
+        learning_rate: of the metric.
+        patience: steps without a better validation loss before it ends.
+        first_steps: fits before the metric learns.
 
     Raises:
-        ValueError: if it is negative.
+        ValueError: naming what is out of range.
     """
+    check_counts(steps=steps)
+    check_positive(learning_rate=learning_rate)
+    check_patience(patience)
     if not is_whole(first_steps) or first_steps < 0:
         raise ValueError(
             "first_steps, the fits before the metric learns, must be a whole number from 0 up; got "
@@ -297,5 +306,5 @@ def check_counts(**values: int) -> None:
         ValueError: naming one that is not a positive whole number.
     """
     for name, value in values.items():
-        if not is_whole(value) or value < 1:
+        if not is_count(value):
             raise ValueError(f"{name} must be a positive whole number; got {value!r}.")

@@ -37,10 +37,12 @@ def simplex_qp(linear: Tensor, quadratic: Tensor) -> Tensor:
             f"{tuple(linear.shape)} and {tuple(quadratic.shape)}."
         )
     p, Q = linear.double(), quadratic.double()
-    if not (p.isfinite().all() and Q.isfinite().all()):
+    with torch.no_grad():
+        asymmetry, largest = (Q - Q.mT).abs().amax((-2, -1)), Q.abs().amax((-2, -1))
+    # A number of Q that is not finite leaves a difference that is not.
+    if not (p.isfinite().all() and asymmetry.isfinite().all()):
         raise ValueError("A programme needs finite numbers: look for NaN and infinity in p and Q.")
-    scale = Q.detach().abs().amax((-2, -1), keepdim=True)
-    if ((Q - Q.mT).detach().abs() > ASYMMETRY * scale).any():
+    if (asymmetry > ASYMMETRY * largest).any():
         raise ValueError("The quadratic term must be symmetric: pass the mean of Q and Qᵀ.")
     if torch.linalg.cholesky_ex(Q.detach()).info.any():
         raise ValueError(

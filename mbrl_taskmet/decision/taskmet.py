@@ -11,10 +11,7 @@ from mbrl_taskmet.decision.bilevel import BilevelTrainer, Task, TaskMetFit
 from mbrl_taskmet.decision.fitting import (
     AdamFit,
     InnerFit,
-    check_counts,
-    check_first_steps,
-    check_patience,
-    check_positive,
+    check_levels,
 )
 from mbrl_taskmet.decision.forms import Scalar
 from mbrl_taskmet.decision.problem import Data, Problem, check_data, loss_of
@@ -94,10 +91,7 @@ class TaskMet:
             raise ValueError(
                 f"Parameters are chosen by decisions 'relaxed' or 'taken'; got {self.chosen_by!r}."
             )
-        check_counts(steps=self.steps)
-        check_positive(learning_rate=self.learning_rate)
-        check_patience(self.patience)
-        check_first_steps(self.first_steps)
+        check_levels(self.steps, self.learning_rate, self.patience, self.first_steps)
         check_choice("form of a metric", self.form, FORMS)
 
     def metric(self, row_inputs: int, row_targets: int) -> Metric:
