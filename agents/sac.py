@@ -83,17 +83,17 @@ class SoftActorCritic(Ensemble):
         gradient = torch.cat([-value.actor_vjp(mean_value), (entropy - target).unsqueeze(-1)], -1)
         return gradient, {"temperature": value.temperature, "entropy": entropy}
 
-    def agreed_sensitivity(
+    def sensitivities(
         self, parameters: Tensor, policy: Tensor, observations: Tensor, noise: Tensor
     ) -> Tensor:
-        """mean_B[∂_s Q_j ∂_s Q_k] over pairs of different critics, shape (n,).
+        """mean_B[∂_s Q_j ∂_s Q_k] of all pairs of critics, shape (J, J, n).
 
         At the policy's actions, which are held fixed.
         """
         actions = self.act(policy, observations, noise).actions
         network = self.network.linearize(parameters, torch.cat([observations, actions], -1))
-        agreement = network.input_agreement(torch.ones_like(network.outputs))
-        return agreement[..., : observations.shape[-1]]
+        products = network.input_products(torch.ones_like(network.outputs))
+        return products[..., : observations.shape[-1]]
 
 
 class ActionValueLinearization:

@@ -53,17 +53,17 @@ class SoftQ(Ensemble):
         """V(s)."""
         return ValueOfState(self.network.linearize(parameters, observations), self.temperature)
 
-    def agreed_sensitivity(
+    def sensitivities(
         self, parameters: Tensor, policy: Tensor, observations: Tensor, noise: Tensor
     ) -> Tensor:
-        """mean_B[∂_s Q_j ∂_s Q_k] over pairs of different critics, shape (n,).
+        """mean_B[∂_s Q_j ∂_s Q_k] of all pairs of critics, shape (J, J, n).
 
         Of Σ_a π(a | s) Q_j(s, a), one for each critic, with their common policy
         π = softmax(min_j Q_j / α) held fixed.
         """
         network = self.network.linearize(parameters, observations)
         probabilities = torch.softmax(network.outputs.amin(0) / self.temperature, -1)
-        return network.input_agreement(probabilities.expand_as(network.outputs))
+        return network.input_products(probabilities.expand_as(network.outputs))
 
 
 class ChosenActionLinearization:

@@ -61,7 +61,7 @@ class Critic(Protocol):
     ) -> tuple[Tensor, Info]:
         """The gradient in ψ of what the policy lowers, ψ's shape, and scalars to log."""
 
-    def agreed_sensitivity(
+    def sensitivities(
         self, parameters: Tensor, policy: Tensor, observations: Tensor, noise: Tensor
     ) -> Tensor:
-        """mean_B[∂_s Q_j ∂_s Q_k] over pairs of different critics, shape (n,)."""
+        """mean_B[∂_s Q_j ∂_s Q_k] of all pairs of critics, shape (J, J, n)."""

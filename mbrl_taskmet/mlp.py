@@ -1,6 +1,5 @@
 """The multilayer perceptron, and its linearisation as a few matrix products."""
 
-import itertools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -142,8 +141,8 @@ class MLPLinearization(JacobianProducts):
         weights = self._layers[0].weights.movedim(0, 1).flatten(1)
         return above @ weights.mT
 
-    def input_agreement(self, cotangent: Tensor) -> Tensor:
-        """mean_b[x̄_jb ∘ x̄_kb] over pairs j ≠ k of an ensemble: (J, B, outputs) → (inputs,).
+    def input_products(self, cotangent: Tensor) -> Tensor:
+        """mean_b[x̄_jb ∘ x̄_kb] of all pairs of an ensemble: (J, B, outputs) → (J, J, inputs).
 
         x̄_j = (∂f_j/∂x)ᵀ c_j is W_j d_j with d_j the cotangents above the first layer W_j, and the
         sum over the batch the diagonal of W_j (d_jᵀ d_k) W_kᵀ: no work grows with the batch times
@@ -151,9 +150,15 @@ class MLPLinearization(JacobianProducts):
         """
         above = self._cotangents(cotangent)[0]
         first = self._layers[0].weights
-        pairs = list(itertools.combinations(range(len(above)), 2))
-        sums = [((first[j] @ (above[j].mT @ above[k])) * first[k]).sum(-1) for j, k in pairs]
-        return torch.stack(sums).mean(0) / cotangent.shape[-2]
+        members = range(len(above))
+        sums = {
+            (j, k): ((first[j] @ (above[j].mT @ above[k])) * first[k]).sum(-1)
+            for j in members
+            for k in members
+            if j <= k
+        }
+        rows = [torch.stack([sums[min(j, k), max(j, k)] for k in members]) for j in members]
+        return torch.stack(rows) / cotangent.shape[-2]
 
     def curvature_vjp(self, tangent: Tensor, cotangent: Tensor) -> Tensor:
         """∇_θ⟨c, J(θ) u⟩: the directional derivative of `vjp` with its cotangent held fixed."""

@@ -6,6 +6,7 @@ steady answer, kept as a running mean by dimension: a `Sight`, whose gates multi
 critic see, and whose prior multiplies the metric.
 """
 
+import itertools
 import math
 from dataclasses import dataclass
 
@@ -86,17 +87,24 @@ class CriticSensitivity(Relevance):
         threshold: sensitivity at which a gate is half open, as a share of the largest.
         floor: what a closed gate lets through.
         rate: share of a new batch in the running mean of S.
+        agreement: p, at least 0. S counts by the p-th power of the correlation ρ between the
+            critics' gradients, which does not depend on how large they are; zero leaves it out.
 
     Raises:
-        ValueError: if one of them is not above 0 and at most 1.
+        ValueError: if one of the first three is not above 0 and at most 1, or the last is negative.
     """
 
     threshold: float = 0.1
     floor: float = 0.01
     rate: float = 0.005
+    agreement: float = 0.0
 
     def __post_init__(self) -> None:
         _check_shares(threshold=self.threshold, floor=self.floor, rate=self.rate)
+        if not is_real(self.agreement) or not 0 <= self.agreement < math.inf:
+            raise ValueError(
+                f"agreement is a power, such as 4, and at least 0; got {self.agreement!r}."
+            )
 
     @property
     def gathers(self) -> str:
@@ -113,9 +121,10 @@ class CriticSensitivity(Relevance):
         """
         if state.target_critic.shape[0] < 2:
             raise ValueError("CriticSensitivity compares critics: use an ensemble of two or more.")
-        agreed = critic.agreed_sensitivity(
+        products = critic.sensitivities(
             state.target_critic, state.policy, batch.observations, batch.noise
         )
+        agreed = agreed_sensitivity(products, self.agreement)
         return torch.lerp(state.sight.evidence, agreed, self.rate)
 
     def gates(self, evidence: Tensor) -> Tensor:
@@ -126,6 +135,27 @@ class CriticSensitivity(Relevance):
         opening = share.square() / (share.square() + self.threshold**2)
         opening = torch.where(largest > 0, opening, torch.ones_like(opening))
         return self.floor + (1 - self.floor) * opening
+
+
+def agreed_sensitivity(products: Tensor, power: float = 0.0) -> Tensor:
+    """Mean over pairs of critics j < k of S ρ^p, S = E[∂_s Q_j ∂_s Q_k] and ρ their correlation.
+
+    ρ = S / √(E[(∂_s Q_j)²] E[(∂_s Q_k)²]), and zero where that is negative.
+
+    Args:
+        products: E[∂_s Q_j ∂_s Q_k], shape (J, J, n).
+        power: p; with zero S counts as it is.
+
+    Returns:
+        Shape (n,).
+    """
+    tiny = torch.finfo(products.dtype).tiny
+    pairs = []
+    for j, k in itertools.combinations(range(len(products)), 2):
+        sizes = products[j, j].sqrt() * products[k, k].sqrt()
+        correlation = products[j, k].clamp_min(0) / sizes.clamp_min(tiny)
+        pairs.append(products[j, k] * correlation**power)
+    return torch.stack(pairs).mean(0)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from ..agents import (
     VEPConfig,
 )
 from ..agents.config import configure
-from ..relevance import AllAlike
+from ..relevance import AllAlike, CriticSensitivity
 from ..runs.baselines import dqn, dqn_normalized
 from ..runs.environments import EnvironmentConfig
 from .study import Published, Study
@@ -31,6 +31,10 @@ PAPER_RUNS = "arXiv 2312.05250, last evaluation after 200,000 steps, mean and st
 """How the paper came to its returns."""
 
 _RESTART = "restart_critic_optimizer"
+
+_BY_AGREEMENT = TaskMetConfig(relevance=CriticSensitivity(agreement=4.0))
+"""TaskMet whose sensitivities count by how well the critics' gradients agree: a candidate, whose
+power was chosen on tuning seeds."""
 
 AS_CODED = {"ortho_init": True, "restart_model_optimizer": True, "metric_warmup": 4_000}
 """What the public code of TaskMet has and the paper leaves open, or has otherwise: the metric
@@ -61,6 +65,7 @@ DISTRACTORS = Study(
         # Without gates and prior: the hypergradient by itself.
         "taskmet_alone": TaskMetConfig(relevance=AllAlike()),
         "taskmet_alone_fitted": TaskMetConfig(relevance=AllAlike(), fitted_critic=True),
+        "taskmet_agreement": _BY_AGREEMENT,
     },
     environments=[EnvironmentConfig(num_distractors=k) for k in (0, *NUMBERS)],
     timesteps=100_000,
@@ -99,6 +104,7 @@ KINDS = Study(
         "vagram": VaGraMConfig(),
         "dqn": dqn,
         "taskmet_constant_rate": TaskMetConfig(learning_rate_decay=0.0),
+        "taskmet_agreement": _BY_AGREEMENT,
     },
     environments=[
         EnvironmentConfig(num_distractors=k, kind=kind)

@@ -1,6 +1,7 @@
 """Gates and priors against their equations, and what the levels learn through them."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -33,6 +34,7 @@ from mbrl_taskmet.relevance import (
     Given,
     Predictability,
     PriorOnly,
+    agreed_sensitivity,
 )
 from mbrl_taskmet.trilevel import TaskGradientUpdate, TaskMetUpdate
 
@@ -96,8 +98,10 @@ def test_predictability_gates_and_weighs_by_the_error():
     assert_close(prior_of(Predictability(least=0.1)), weights * math.sqrt(N) / weights.norm())
 
 
+@pytest.mark.parametrize("power", [0.0, 4.0])
 @pytest.mark.parametrize("num_critics", [2, 3])
-def test_sensitivity_is_the_mean_product_of_two_critics_gradients(num_critics):
+def test_sensitivity_is_the_mean_product_of_two_critics_gradients(num_critics, power):
+    """Times a power of their correlation, where they agree."""
     update = small_update()
     critic = SoftQ(update.critic.network, 0.5, num_critics)
     state = seeing(SENSITIVITY, draw_state(update))
@@ -108,10 +112,20 @@ def test_sensitivity_is_the_mean_product_of_two_critics_gradients(num_critics):
         seen = BATCH.observations.clone().requires_grad_()
         value = (policy * critic.network(omega[index : index + 1], seen)[0]).sum()
         gradients.append(torch.autograd.grad(value, seen)[0])
-    pairs = [(i, j) for i in range(num_critics) for j in range(i)]
-    expected = sum((gradients[i] * gradients[j]).mean(0) for i, j in pairs) / len(pairs)
+    pairs = [(gradients[i], gradients[j]) for i in range(num_critics) for j in range(i)]
+    products = [(one * other).mean(0) for one, other in pairs]
+    correlations = [
+        product / ((one**2).mean(0) * (other**2).mean(0)).sqrt()
+        for product, (one, other) in zip(products, pairs, strict=True)
+    ]
+    if power > 0:
+        products = [
+            s * r.clamp_min(0) ** power for s, r in zip(products, correlations, strict=True)
+        ]
+    expected = sum(products) / len(pairs)
     state = state._replace(target_critic=omega)
-    found = SENSITIVITY.observe(update.model, critic, state, BATCH)
+    relevance = replace(SENSITIVITY, agreement=power)
+    found = relevance.observe(update.model, critic, state, BATCH)
     assert_close(found, 0.75 * EVIDENCE + 0.25 * expected)
 
 
@@ -121,11 +135,8 @@ def test_untrained_critics_do_not_agree_on_average(input_scale):
     n = 2_000
     critic = SoftQ(MLP((n, 32, 32, 2), input_scale), 0.01)
     omega, observations = critic.init(generator(), torch.float64), draws()(64, n)
-    agreement = critic.agreed_sensitivity(omega, None, observations, None)
-    square = torch.stack(
-        [critic.agreed_sensitivity(w.repeat(2, 1), None, observations, None) for w in omega]
-    )
-    square = square.mean(0)
+    products = critic.sensitivities(omega, None, observations, None)
+    agreement, square = products[0, 1], (products[0, 0] + products[1, 1]) / 2
     assert agreement.mean().abs() < 4 * agreement.std() / math.sqrt(n)
     assert agreement.mean().abs() < 0.05 * square.mean()
     assert agreement.abs().mean() < 0.75 * square.mean()
@@ -321,6 +332,22 @@ def test_gates_for_another_number_of_dimensions_are_refused(wrap, gates):
 def test_impossible_sensitivities_are_refused(bound, value):
     with pytest.raises(ValueError, match=f"{bound} must be above 0 and at most 1"):
         CriticSensitivity(**{bound: value})
+
+
+@pytest.mark.parametrize("power", [-0.1, math.inf, math.nan, True, "x"])
+def test_impossible_powers_of_agreement_are_refused(power):
+    with pytest.raises(ValueError, match="agreement is a power, such as 4, and at least 0"):
+        CriticSensitivity(agreement=power)
+
+
+def test_a_sensitivity_counts_by_the_power_of_the_correlation():
+    """Of one third; of minus one third; and where no critic feels anything."""
+    sizes = torch.tensor([1.0, 1.0, 0.0], dtype=torch.float64)
+    shared = torch.tensor([2.0, -2.0, 0.0], dtype=torch.float64)
+    products = torch.stack([4 * sizes, shared, shared, 9 * sizes]).view(2, 2, 3)
+    assert torch.equal(agreed_sensitivity(products), shared)
+    expected = torch.tensor([2 / 3**4, 0.0, 0.0], dtype=torch.float64)
+    assert_close(agreed_sensitivity(products, 4), expected)
 
 
 @pytest.mark.parametrize("bound", ["least", "floor", "rate"])
