@@ -33,8 +33,8 @@ PAPER_RUNS = "arXiv 2312.05250, last evaluation after 200,000 steps, mean and st
 _RESTART = "restart_critic_optimizer"
 
 _BY_AGREEMENT = TaskMetConfig(relevance=CriticSensitivity(agreement=4.0))
-"""TaskMet whose sensitivities count by how well the critics' gradients agree: a candidate, whose
-power was chosen on tuning seeds."""
+"""TaskMet whose sensitivities count by how well the critics' gradients agree: a candidate, by
+what tuning seeds say."""
 
 AS_CODED = {"ortho_init": True, "restart_model_optimizer": True, "metric_warmup": 4_000}
 """What the public code of TaskMet has and the paper leaves open, or has otherwise: the metric
