@@ -118,11 +118,8 @@ def test_sensitivity_is_the_mean_product_of_two_critics_gradients(num_critics, p
         product / ((one**2).mean(0) * (other**2).mean(0)).sqrt()
         for product, (one, other) in zip(products, pairs, strict=True)
     ]
-    if power > 0:
-        products = [
-            s * r.clamp_min(0) ** power for s, r in zip(products, correlations, strict=True)
-        ]
-    expected = sum(products) / len(pairs)
+    counted = [s * r.clamp_min(0) ** power for s, r in zip(products, correlations, strict=True)]
+    expected = sum(counted) / len(pairs)
     state = state._replace(target_critic=omega)
     relevance = replace(SENSITIVITY, agreement=power)
     found = relevance.observe(update.model, critic, state, BATCH)
